@@ -133,7 +133,9 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
         shared[key] = world.clocks("trainer.donor", world.trainers, len(world.trainers))[:, world.trainers.slots]
     weight = np.where(registry.published(), 1.0 + registry.adopters, 0.0)
     weight[trainer] = 0.0
-    return registry.of(int(race(shared[key][trainer], weight)))[0] if weight.any() else None
+    if not weight.any():
+        return None
+    return max(registry.of(int(race(shared[key][trainer], weight))), key=lambda model: model.trained)
 
 
 def train(

@@ -313,6 +313,7 @@ LEARNING = {
             | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
+        (40, {"trainers.head": "mean", "trainers.features_growth": 6.0}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
@@ -322,6 +323,18 @@ def test_with_models(seed: int, changes: dict[str, Any]) -> None:
 
 
 SEVERAL = {"space.properties": 3, "founding.records": 120, "planners.count": 8}
+EVEN = {"modalities.measured_focus": 0.0, "modalities.simulated_focus": 0.0}
+SCARCE = {
+    "space.properties": 4,
+    "modalities.measured_focus": 3.0,
+    "modalities.simulated_focus": 3.0,
+    "trainers.records": 10,
+    "trainers.reuse": 0.5,
+    "trainers.count": 3,
+    "planners.demand": 0.0,
+    "planners.entry": 1,
+    "planners.adoption_rate": 0.5,
+}
 
 
 @pytest.mark.parametrize(
@@ -341,13 +354,10 @@ SEVERAL = {"space.properties": 3, "founding.records": 120, "planners.count": 8}
             | {"space.view_noise": 0.2, "trainers.features_growth": 6.0, "trainers.width": "evidence"}
             | {"trainers.corpus": "reachable", "trainers.reuse": 0.5, "trainers.count": 3, "founding.records": 60},
         ),
-        # Few labels: some properties have none, and models of some stand on an older encoder than others.
-        (
-            6,
-            {"founding.records": 12, "trainers.records": 10, "modalities.measured_focus": 3.0, "space.properties": 4}
-            | {"trainers.reuse": 0.5, "trainers.count": 3, "planners.demand": 0.0, "planners.entry": 1}
-            | {"planners.adoption_rate": 0.5},
-        ),
+        # Nobody has a model of some properties: who seeks them neither chooses nor waits in turn.
+        (44, SCARCE | {"founding.records": 12}),
+        # Of what a trainer has published, some models stand on an encoder of before.
+        (47, SCARCE | {"founding.records": 40, "trainers.records": 6, "trainers.retrain_interval": 2} | EVEN),
         (7, {"trainers.response_ral": 0.5, "trainers.measured_response": True, "stocks.hazard": 0.1}),
         (8, {"curators.audit_rate": 0.5, "curators.provenance_errors": 0.8, "planners.neighbours": 3}),
     ],
