@@ -1012,10 +1012,12 @@ class Community:
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
         encoder, fresh = self.choose_encoder(t, sample, scale), []
-        for number in sorted({r.property for r in sample}):
-            own = [r for r in sample if r.property == number]
+        labels = [[r for r in sample if r.property == number] for number in range(self.T)]
+        for own in sorted((of for of in labels if of), key=len, reverse=True):
+            number = own[0].property
             self.choose_width(encoder, number, own)
-            model = self.train(encoder, number, own, scale, panel)
+            last = t.models[number].head if number in t.models else None
+            model = self.train(encoder, number, own, scale, panel, last)
             model.errors = t.models[number].errors if number in t.models else []
             model.diagnosis = self.diagnose(model, panel, own, scale)
             model.tradeoff = model.diagnosis["tradeoff"]
@@ -1042,12 +1044,12 @@ class Community:
             return min(p.features_most, max(32, 16 * round(p.features_growth * math.sqrt(scale * records) / 16)))
         return max(1, round(p.features * math.sqrt(scale)))
 
-    def train(self, encoder, number, sample, scale, panel):
+    def train(self, encoder, number, sample, scale, panel, last=None):
         """Fit the head of a property on an encoder and predict the panel."""
         p, count = self.p.trainers, self.feature_count(scale, len(sample))
         length = p.length_scale * self.kernel_widths.get(encoder.lineage, 1.0)
         features = Features(self.streams, encoder, count, length)
-        head = self.fit(features, number, sample)
+        head = self.fit(features, number, sample, last)
         model = Model(self, number, features, head, p.delta_learning or p.physical_prior)
         model.panel = [i for i, _, _ in panel]
         model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
@@ -1194,9 +1196,13 @@ class Community:
         rows = [self.ambient(r.material, self.gauge("record.gauge.1", r.key)) for r in sample]
         return rows, labels, variances, 10 if prior and not delta else 0
 
-    def fit(self, features, number, sample):
+    def fit(self, features, number, sample, last):
         rows, labels, variances, shrink = self.lessons(number, sample)
-        return Head(np.array([features(x) for x in rows]).reshape(-1, features.count + 1), labels, variances, shrink)
+        if self.p.trainers.features_growth == 0 or self.p.trainers.head == "mean":
+            last = None
+        return Head(
+            np.array([features(x) for x in rows]).reshape(-1, features.count + 1), labels, variances, shrink, last
+        )
 
     def diagnose(self, model, panel, sample, scale):
         """A, T and what they are made of."""
