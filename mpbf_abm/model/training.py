@@ -225,29 +225,30 @@ def shown(
     return out
 
 
-def fit(
-    world: World, rows: Int, weights: Float32, phase: Float32, last: FoundationModel | None = None
-) -> Head | GaussianProcess:
-    """Fit a head on records with given features, from the noise and prior of the last one where features grow."""
+def fit(world: World, rows: Int, weights: Float32, phase: Float32, **start: Any) -> Head | GaussianProcess:
+    """Fit a head on records with given features, from where :func:`begin` says."""
     value, variance, rows = targets(world, rows)
     p = world.p.trainers
     # With a physical prior the mean is the simulation itself: without data the correction is zero.
     shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
-    x = record_descriptors(world, rows)
-    grows, of_bias = p.features_growth and last is not None, min(p.bias_features, weights.shape[1])
-    if p.head != "bayesian" or not (grows or of_bias):
-        return fitted(p.head, x, weights, phase, value, variance, shrink)
-    options: dict[str, Any] = {"offset_shrink": shrink}
-    if grows and last is not None and isinstance(last.head, Head):
-        options |= {"noise": last.head.noise, "prior": last.head.prior, "steps": 1}
+    x, of_bias = record_descriptors(world, rows), min(p.bias_features, weights.shape[1])
+    if p.head != "bayesian" or not of_bias:
+        return fitted(p.head, x, weights, phase, value, variance, shrink, **start)
     phi, keep = features(x, weights, phase), slice(weights.shape[1] + 1)
-    if of_bias:
-        share = SIMULATED_SHARE[world.commons.modality[rows]].astype(np.float32)
-        size = np.float32(BIAS_AMPLITUDE * math.sqrt(weights.shape[1] / of_bias))
-        phi = np.concatenate([phi, size * share[:, None] * phi[:, :of_bias]], axis=1)
-    head = fit_head(phi, value, variance, **options)
+    share = SIMULATED_SHARE[world.commons.modality[rows]].astype(np.float32)
+    size = np.float32(BIAS_AMPLITUDE * math.sqrt(weights.shape[1] / of_bias))
+    phi = np.concatenate([phi, size * share[:, None] * phi[:, :of_bias]], axis=1)
+    head = fit_head(phi, value, variance, offset_shrink=shrink, **start)
     # What measured labels will say is of the property alone: the rest is integrated out.
     return replace(head, mean=head.mean[keep], covariance=head.covariance[keep, keep])
+
+
+def begin(world: World, last: FoundationModel | None) -> dict[str, Any]:
+    """Where a trainer's head starts: where features grow, with noise and prior of its last one."""
+    p = world.p.trainers
+    if not p.features_growth or p.head != "bayesian" or last is None or not isinstance(last.head, Head):
+        return {}
+    return {"noise": last.head.noise, "prior": last.head.prior, "steps": 1}
 
 
 def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
@@ -262,10 +263,17 @@ def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
 
 
 def fitted(
-    kind: str, x: Float32, weights: Float32, phase: Float32, value: Float, variance: Float, shrink: float = 0.0
+    kind: str,
+    x: Float32,
+    weights: Float32,
+    phase: Float32,
+    value: Float,
+    variance: Float,
+    shrink: float = 0.0,
+    **start: Any,
 ) -> Head | GaussianProcess:
-    """Fit a head of some kind to labels at ambient rows."""
+    """Fit a head of some kind to labels at ambient rows, a linear one from given noise and prior."""
     if kind in PROCESSES:
         phi, learns = coordinates(x, weights, phase), kind == PROCESSES[1]
         return fit_gaussian(phi, value, variance, offset_shrink=shrink, learns=learns)
-    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink)
+    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink, **start)

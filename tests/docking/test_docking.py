@@ -360,6 +360,12 @@ SCARCE = {
         (47, SCARCE | {"founding.records": 40, "trainers.records": 6, "trainers.retrain_interval": 2} | EVEN),
         (7, {"trainers.response_ral": 0.5, "trainers.measured_response": True, "stocks.hazard": 0.1}),
         (8, {"curators.audit_rate": 0.5, "curators.provenance_errors": 0.8, "planners.neighbours": 3}),
+        # Trainers with the same records and encoder, but other heads before.
+        (
+            1,
+            {"trainers.retrain_interval": 1, "trainers.reuse": 0.5, "trainers.records": 0, "trainers.count": 3}
+            | {"infrastructure.openness": 1.0, "trainers.features_growth": 3.0, "trainers.objective": "masked"},
+        ),
     ],
 )
 def test_several_properties(seed: int, changes: dict[str, Any]) -> None:
