@@ -175,7 +175,7 @@ def train_head(
         shared[key] = weights, phase, fit(world, rows, weights, phase, **start)
     weights, phase, head = shared[key]
     base = p.physical_prior or p.delta_learning
-    phi = shown(world, (lineage, encoder), panel.x, (weights, phase), shared, "panel")
+    phi = shown(world, (lineage, encoder, head), panel.x, (weights, phase), shared, "panel")
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[space.pairs(number, panel.materials.ravel())]

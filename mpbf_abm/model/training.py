@@ -193,7 +193,12 @@ def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value
 
 
 def shown(
-    world: World, model: tuple[int, Encoder], x: Float32, maps: Maps, known: dict[Any, Any], name: str
+    world: World,
+    model: tuple[int, Encoder, Head | GaussianProcess],
+    x: Float32,
+    maps: Maps,
+    known: dict[Any, Any],
+    name: str,
 ) -> Float32:
     """Features of a head at rows that all heads on one lineage's encoder are shown.
 
@@ -201,8 +206,8 @@ def shown(
 
     Parameters
     ----------
-    model : (int, Encoder)
-        Lineage and encoder.
+    model : (int, Encoder, Head or GaussianProcess)
+        Lineage, encoder and head.
     x : float32 (n, d)
     maps : (float32 (d, p), float32 (p,))
         Weights and phases of the head.
@@ -211,10 +216,10 @@ def shown(
     name : str
         Which rows these are.
     """
-    p, key = world.p.trainers, ("shown", name, model[0], id(model[1]))
-    if world.space.properties == 1 or p.head != "bayesian":
-        return coordinates(x, *maps) if p.head in PROCESSES else features(x, *maps)
-    count = maps[0].shape[1]
+    lineage, encoder, head = model
+    key, count = ("shown", name, lineage, id(encoder)), maps[0].shape[1]
+    if world.space.properties == 1 or not count or isinstance(head, GaussianProcess):
+        return head.features(x, *maps)
     full: Float32 = known.get(key, np.zeros((0, 0), np.float32))
     if full.shape[1] <= count:
         known[key] = full = features(x, *maps)
