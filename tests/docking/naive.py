@@ -56,7 +56,7 @@ LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
 HARMONISED = {"simulated": 1.0, "hybrid": 0.5, "measured": 0.0}
 
 SHRINK, DOUBLE_ENTRY, MOST_LINKS, ATTEMPTS, RECENT, CLIP, INTERVAL = 5, 32768, 50, 16, 50, 3.0, 1.95996
-MOVED, STRAIN = 256, 0.1
+MOVED, STRAIN, BIAS_AMPLITUDE = 256, 0.1, 0.5
 NEIGHBOUR_WINDOW, NEIGHBOURS, REACH, ASCENT_STEPS = 32, 5, 4, 10
 
 
@@ -747,7 +747,7 @@ class Community:
         return centre + s * z, max(s * s, 1e-6)
 
     def overlaps(self):
-        """Simulated precision and gap of pairs of property and material with both kinds of label in view."""
+        """Simulated precision, gap and measured precision of pairs with both kinds of label in view."""
         sums = {}
         for r in self.records:
             if r.alive and r.origin != FAILED and self.in_view(r):
@@ -760,18 +760,34 @@ class Community:
         for pair, both in sums.items():
             (p_s, v_s), (p_m, v_m) = both["simulated"], both["measured"]
             if p_s > 0 and p_m > 0:
-                out[pair] = (p_s, v_s / p_s - v_m / p_m)
+                out[pair] = (p_s, v_s / p_s - v_m / p_m, p_m)
         return out
 
     def biases(self, sought):
         """Estimated bias of a property in each family."""
         n, g = [0] * self.K, [0.0] * self.K
-        for (number, material), (_, gap) in self.overlaps().items():
+        for (number, material), (_, gap, _) in self.overlaps().items():
             if number == sought:
                 n[self.family_of[material]] += 1
                 g[self.family_of[material]] += gap
         o = sum(g) / (sum(n) + SHRINK)
         return [o + (g[k] - n[k] * o) / (n[k] + SHRINK) for k in range(self.K)]
+
+    def squares_left(self):
+        """Mean square of the bias that harmonised labels keep, of each property in each family."""
+        h, bias = self.p.trainers.harmonisation, [self.biases(t) for t in range(self.T)]
+        left = [[[] for _ in range(self.K)] for _ in range(self.T)]
+        for (number, material), (_, gap, precision) in self.overlaps().items():
+            k = self.family_of[material]
+            left[number][k].append((gap - h * bias[number][k]) ** 2 - 1 / precision)
+        every = [x for cells in left for cell in cells for x in cell]
+        overall = sum(every) / max(1, len(every))
+        out = []
+        for cells in left:
+            own = [x for cell in cells for x in cell]
+            mean = (sum(own) + SHRINK * overall) / (len(own) + SHRINK)
+            out.append([max(0.0, (sum(cell) + SHRINK * mean) / (len(cell) + SHRINK)) for cell in cells])
+        return out
 
     def perceived_boundary_shift(self):
         p, overlaps = self.p.layers, self.overlaps()
@@ -781,9 +797,9 @@ class Community:
             v[self.family_of[material]] += 1
         coverage = sum(1 - math.exp(-n / p.coverage_scale) for n in v) / self.K
         n, o = len(overlaps), p.prior_overlaps
-        mean = sum(q for q, _ in overlaps.values()) / n if n else 1.0
-        good = sum(q * math.exp(-gap * gap / 2) for q, gap in overlaps.values())
-        whole = sum(q for q, _ in overlaps.values()) + o * mean
+        mean = sum(q for q, _, _ in overlaps.values()) / n if n else 1.0
+        good = sum(q * math.exp(-gap * gap / 2) for q, gap, _ in overlaps.values())
+        whole = sum(q for q, _, _ in overlaps.values()) + o * mean
         fidelity = 1.0 if not n and not o else (good + o * mean) / whole
         if p.boundary_shift == "alternative":
             size = sum(self.counts()) / max(1, self.p.founding.records)
@@ -873,6 +889,7 @@ class Community:
         """Provenance errors, labels, pseudo-labels; then all records enter."""
         p, space = self.p, self.space
         rate = p.curators.provenance_errors * (1 - p.curators.qa)
+        left = self.squares_left() if p.curators.bias_claims else None
         entries, again = [], []
         for c, j, family, material, modality, u in pending:
             t = u[4] / rate if rate > 0 else math.inf
@@ -884,6 +901,8 @@ class Community:
             key = record_key(1, c.slot, self.tick, j)
             number = self.labelled(key, modality)
             value, variance = self.label(number, described, modality, quantile(u[3]))
+            if left:
+                variance += HARMONISED[LABEL[modality]] ** 2 * left[number][family]
             record = Record(
                 key=key,
                 property=number,
@@ -1197,12 +1216,19 @@ class Community:
         return rows, labels, variances, 10 if prior and not delta else 0
 
     def fit(self, features, number, sample, last):
+        p, count = self.p.trainers, features.count
         rows, labels, variances, shrink = self.lessons(number, sample)
-        if self.p.trainers.features_growth == 0 or self.p.trainers.head == "mean":
+        if p.features_growth == 0 or p.head == "mean":
             last = None
-        return Head(
-            np.array([features(x) for x in rows]).reshape(-1, features.count + 1), labels, variances, shrink, last
-        )
+        phi, q = np.array([features(x) for x in rows]).reshape(-1, count + 1), min(p.bias_features, count)
+        if q == 0:
+            return Head(phi, labels, variances, shrink, last)
+        taught = [r for r in sample if LABEL[r.modality] == "measured" or not p.delta_learning]
+        size = BIAS_AMPLITUDE * math.sqrt(count / q)
+        extra = [HARMONISED[LABEL[r.modality]] * size * row[:q] for r, row in zip(taught, phi, strict=True)]
+        head = Head(np.hstack([phi, np.reshape(extra, (-1, q))]), labels, variances, shrink, last)
+        head.mean, head.covariance = head.mean[: count + 1], head.covariance[: count + 1, : count + 1]
+        return head
 
     def diagnose(self, model, panel, sample, scale):
         """A, T and what they are made of."""

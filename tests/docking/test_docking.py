@@ -313,7 +313,8 @@ LEARNING = {
             | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
-        (40, {"trainers.head": "mean", "trainers.features_growth": 6.0}),
+        (40, {"trainers.head": "mean", "trainers.features_growth": 6.0, "trainers.bias_features": 8}),
+        (41, {"trainers.delta_learning": True, "trainers.bias_features": 200, "curators.bias_claims": True}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
@@ -360,6 +361,11 @@ SCARCE = {
         (47, SCARCE | {"founding.records": 40, "trainers.records": 6, "trainers.retrain_interval": 2} | EVEN),
         (7, {"trainers.response_ral": 0.5, "trainers.measured_response": True, "stocks.hazard": 0.1}),
         (8, {"curators.audit_rate": 0.5, "curators.provenance_errors": 0.8, "planners.neighbours": 3}),
+        (
+            2,
+            {"curators.bias_claims": True, "trainers.bias_features": 10, "coupling.pseudo_share": 0.3}
+            | {"trainers.features_growth": 6.0, "stocks.hazard": 0.1, "trainers.harmonisation": 0.5},
+        ),
         # Trainers with the same records and encoder, but other heads before.
         (
             1,
