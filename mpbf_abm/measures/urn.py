@@ -393,7 +393,7 @@ def corpus_bias(world: World, since: int = -(2**31)) -> float:
     rows = np.flatnonzero(_labelled(world) & (commons.tick >= since))
     if not len(rows):
         return math.nan
-    return float((commons.value[rows] - world.truth.property[commons.material[rows]]).mean(dtype=np.float64))
+    return float((commons.value[rows] - world.truth.property[commons.pairs(rows)]).mean(dtype=np.float64))
 
 
 def _labelled(world: World) -> Bool:

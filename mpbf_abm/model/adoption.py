@@ -20,16 +20,17 @@ def adopt(world: World) -> None:
     links = world.infrastructure.lab_models
     works = world.infrastructure.working_models()
     served = (registry.covered() & works)[planners.property]
-    if not served.any():
+    able = served.any(axis=1)
+    if not able.any():
         return
     u = world.uniform("planner.reconsider", planners, 1)[:, 0]
-    review = (
+    review = able & (
         (u < p.adoption_rate)
         | (links[:, 0] == NONE)
         | (links == NONE).any(axis=1) & (served.sum(axis=1) > (links != NONE).sum(axis=1))
     )
     if p.entry:
-        waiting = np.flatnonzero(links[:, 0] == NONE)
+        waiting = np.flatnonzero(able & (links[:, 0] == NONE))
         review[waiting[np.argsort(planners.slots[waiting])][p.entry :]] = False
     rows = np.flatnonzero(review)
     if not len(rows):

@@ -254,7 +254,7 @@ class Commons:
         self._index_fresh()
         changed = np.append(working != self._working, working.any() != self._working.any())
         held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
-        touched = distinct(self.material[held])
+        touched = distinct(self.pairs(held))
         self._working = working
         self.recount()
         self._reconcile(touched)

@@ -88,7 +88,7 @@ def diagnose(world: World, model: FoundationModel, shared: dict[tuple[Any, ...],
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
     T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
-    on, maps, part = (model.lineage, encoder), (model.weights, model.phase), panel.part
+    on, maps, part = (model.lineage, encoder, model.head), (model.weights, model.phase), panel.part
     turned = model.head.centred(shown(world, on, panel.x_turned, maps, shared, "turned"))
     plain = model.head.centred(model.panel_phi[part])
     strained = panel.x[part].copy()

@@ -145,6 +145,7 @@ def policy(name: str, help: str, levers: Sequence[Lever], strength: float = 1.0)
 
 # Parameters that act when the community is founded and never after: no policy can move them.
 FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding.")) or path.endswith(".count")) | {
+    "planners.demand",
     "planners.neighbours",
     "infrastructure.repositories",
 }

@@ -14,6 +14,7 @@ from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import (
+    begin,
     choose_width,
     encode,
     encoder_rows,
@@ -133,7 +134,9 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
         shared[key] = world.clocks("trainer.donor", world.trainers, len(world.trainers))[:, world.trainers.slots]
     weight = np.where(registry.published(), 1.0 + registry.adopters, 0.0)
     weight[trainer] = 0.0
-    return registry.of(int(race(shared[key][trainer], weight)))[0] if weight.any() else None
+    if not weight.any():
+        return None
+    return max(registry.of(int(race(shared[key][trainer], weight))), key=lambda model: model.trained)
 
 
 def train(
@@ -162,16 +165,17 @@ def train_head(
     p, space, commons, panel = world.p.trainers, world.space, world.commons, current_panel(world)
     lineage, encoder, objective = pretrained
     last = world.registry.models[number * len(world.trainers) + trainer]
-    key = ("head", lineage, id(encoder), scale, rows.tobytes())
+    start = begin(world, last)
+    key = ("head", lineage, id(encoder), scale, rows.tobytes(), *start.values())
     if key not in shared:
         if lacks_width(world, lineage):
             value, variance, labelled = targets(world, rows)
             choose_width(world, encoder, lineage, record_descriptors(world, labelled), value, variance)
         weights, phase = head_features(world, encoder, lineage, scale, len(rows))
-        shared[key] = weights, phase, fit(world, rows, weights, phase, last)
+        shared[key] = weights, phase, fit(world, rows, weights, phase, **start)
     weights, phase, head = shared[key]
     base = p.physical_prior or p.delta_learning
-    phi = shown(world, (lineage, encoder), panel.x, (weights, phase), shared, "panel")
+    phi = shown(world, (lineage, encoder, head), panel.x, (weights, phase), shared, "panel")
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[space.pairs(number, panel.materials.ravel())]

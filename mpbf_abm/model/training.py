@@ -193,7 +193,12 @@ def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value
 
 
 def shown(
-    world: World, model: tuple[int, Encoder], x: Float32, maps: Maps, known: dict[Any, Any], name: str
+    world: World,
+    model: tuple[int, Encoder, Head | GaussianProcess],
+    x: Float32,
+    maps: Maps,
+    known: dict[Any, Any],
+    name: str,
 ) -> Float32:
     """Features of a head at rows that all heads on one lineage's encoder are shown.
 
@@ -201,8 +206,8 @@ def shown(
 
     Parameters
     ----------
-    model : (int, Encoder)
-        Lineage and encoder.
+    model : (int, Encoder, Head or GaussianProcess)
+        Lineage, encoder and head.
     x : float32 (n, d)
     maps : (float32 (d, p), float32 (p,))
         Weights and phases of the head.
@@ -211,10 +216,10 @@ def shown(
     name : str
         Which rows these are.
     """
-    p, key = world.p.trainers, ("shown", name, model[0], id(model[1]))
-    if world.space.properties == 1 or p.head != "bayesian":
-        return coordinates(x, *maps) if p.head in PROCESSES else features(x, *maps)
-    count = maps[0].shape[1]
+    lineage, encoder, head = model
+    key, count = ("shown", name, lineage, id(encoder)), maps[0].shape[1]
+    if world.space.properties == 1 or not count or isinstance(head, GaussianProcess):
+        return head.features(x, *maps)
     full: Float32 = known.get(key, np.zeros((0, 0), np.float32))
     if full.shape[1] <= count:
         known[key] = full = features(x, *maps)
@@ -225,29 +230,30 @@ def shown(
     return out
 
 
-def fit(
-    world: World, rows: Int, weights: Float32, phase: Float32, last: FoundationModel | None = None
-) -> Head | GaussianProcess:
-    """Fit a head on records with given features, from the noise and prior of the last one where features grow."""
+def fit(world: World, rows: Int, weights: Float32, phase: Float32, **start: Any) -> Head | GaussianProcess:
+    """Fit a head on records with given features, from where :func:`begin` says."""
     value, variance, rows = targets(world, rows)
     p = world.p.trainers
     # With a physical prior the mean is the simulation itself: without data the correction is zero.
     shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
-    x = record_descriptors(world, rows)
-    grows, of_bias = p.features_growth and last is not None, min(p.bias_features, weights.shape[1])
-    if p.head != "bayesian" or not (grows or of_bias):
-        return fitted(p.head, x, weights, phase, value, variance, shrink)
-    options: dict[str, Any] = {"offset_shrink": shrink}
-    if grows and last is not None and isinstance(last.head, Head):
-        options |= {"noise": last.head.noise, "prior": last.head.prior, "steps": 1}
+    x, of_bias = record_descriptors(world, rows), min(p.bias_features, weights.shape[1])
+    if p.head != "bayesian" or not of_bias:
+        return fitted(p.head, x, weights, phase, value, variance, shrink, **start)
     phi, keep = features(x, weights, phase), slice(weights.shape[1] + 1)
-    if of_bias:
-        share = SIMULATED_SHARE[world.commons.modality[rows]].astype(np.float32)
-        size = np.float32(BIAS_AMPLITUDE * math.sqrt(weights.shape[1] / of_bias))
-        phi = np.concatenate([phi, size * share[:, None] * phi[:, :of_bias]], axis=1)
-    head = fit_head(phi, value, variance, **options)
+    share = SIMULATED_SHARE[world.commons.modality[rows]].astype(np.float32)
+    size = np.float32(BIAS_AMPLITUDE * math.sqrt(weights.shape[1] / of_bias))
+    phi = np.concatenate([phi, size * share[:, None] * phi[:, :of_bias]], axis=1)
+    head = fit_head(phi, value, variance, offset_shrink=shrink, **start)
     # What measured labels will say is of the property alone: the rest is integrated out.
     return replace(head, mean=head.mean[keep], covariance=head.covariance[keep, keep])
+
+
+def begin(world: World, last: FoundationModel | None) -> dict[str, Any]:
+    """Where a trainer's head starts: where features grow, with noise and prior of its last one."""
+    p = world.p.trainers
+    if not p.features_growth or p.head != "bayesian" or last is None or not isinstance(last.head, Head):
+        return {}
+    return {"noise": last.head.noise, "prior": last.head.prior, "steps": 1}
 
 
 def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
@@ -262,10 +268,17 @@ def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
 
 
 def fitted(
-    kind: str, x: Float32, weights: Float32, phase: Float32, value: Float, variance: Float, shrink: float = 0.0
+    kind: str,
+    x: Float32,
+    weights: Float32,
+    phase: Float32,
+    value: Float,
+    variance: Float,
+    shrink: float = 0.0,
+    **start: Any,
 ) -> Head | GaussianProcess:
-    """Fit a head of some kind to labels at ambient rows."""
+    """Fit a head of some kind to labels at ambient rows, a linear one from given noise and prior."""
     if kind in PROCESSES:
         phi, learns = coordinates(x, weights, phase), kind == PROCESSES[1]
         return fit_gaussian(phi, value, variance, offset_shrink=shrink, learns=learns)
-    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink)
+    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink, **start)

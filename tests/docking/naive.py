@@ -56,7 +56,7 @@ LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
 HARMONISED = {"simulated": 1.0, "hybrid": 0.5, "measured": 0.0}
 
 SHRINK, DOUBLE_ENTRY, MOST_LINKS, ATTEMPTS, RECENT, CLIP, INTERVAL = 5, 32768, 50, 16, 50, 3.0, 1.95996
-MOVED, STRAIN = 256, 0.1
+MOVED, STRAIN, BIAS_AMPLITUDE = 256, 0.1, 0.5
 NEIGHBOUR_WINDOW, NEIGHBOURS, REACH, ASCENT_STEPS = 32, 5, 4, 10
 
 
@@ -150,6 +150,7 @@ class Record:
     corrupted: bool = False
     audited: bool = False
     alive: bool = True
+    property: int = 0
 
 
 @dataclass
@@ -182,7 +183,8 @@ class Trainer:
     last_tradeoff: float = -math.inf
     direction: float = 1.0
     sources: list = field(default_factory=list)
-    model: Model | None = None
+    models: dict = field(default_factory=dict)  # by property
+    model: Model | None = None  # of the first property at the last training
 
 
 @dataclass
@@ -198,6 +200,7 @@ class Planner:
     best_value: float = -math.inf
     best_material: int = -1
     home: int = 0
+    property: int = 0
     models: list = field(default_factory=list)
     collaborators: list = field(default_factory=list)
     hits: dict = field(default_factory=dict)
@@ -225,8 +228,9 @@ class Experiment:
 class Model:
     """A published model with its panel and its predictions on it."""
 
-    def __init__(self, community, features, head, adds_simulated):
-        self.community, self.features, self.head, self.adds_simulated = community, features, head, adds_simulated
+    def __init__(self, community, number, features, head, adds_simulated):
+        self.community, self.property = community, number
+        self.features, self.head, self.adds_simulated = features, head, adds_simulated
         self.panel, self.panel_phi = [], []
         self.tradeoff = 0.0
         self.errors = []
@@ -238,7 +242,9 @@ class Model:
     def predict(self, material, phi):
         """Mean and variance of the property of a material with given features."""
         mean, variance = self.head.predict(phi)
-        return mean + (float(self.community.simulated[material]) if self.adds_simulated else 0.0), variance
+        return mean + (
+            float(self.community.simulated[self.property][material]) if self.adds_simulated else 0.0
+        ), variance
 
     def panel_predictions(self):
         """Mean and variance of all panel materials, family after family."""
@@ -282,7 +288,10 @@ class Community:
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
         self.results, self.ceilings = [], {}
-        self.property, self.simulated, self.top = space.property, space.simulated, space.top
+        self.T = p.space.properties
+        self.property, self.simulated, self.top, self.proxy = (
+            np.reshape(a, (self.T, self.N)) for a in (space.property, space.simulated, space.top, space.proxy)
+        )
         self.judge_spread()
         self.share_feasible = float(np.mean(space.feasible))
         self.widths = [space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
@@ -304,6 +313,21 @@ class Community:
     def of_record(self, decision, key, tick=0):
         """Uniform number that belongs to a record or a material."""
         return float(self.streams.record_uniform(decision, np.array([key], np.uint64), tick)[0])
+
+    def zipf(self, u, exponent):
+        """Property chosen by a uniform number."""
+        return invert(u, [(t + 1) ** -exponent for t in range(self.T)])
+
+    def labelled(self, key, modality):
+        """Property that a record is about."""
+        p = self.p.modalities
+        focus = p.measured_focus if LABEL[modality] == "measured" else p.simulated_focus
+        return self.zipf(self.of_record("record.property", key), focus)
+
+    def note_tested(self, record):
+        """A failure says of a material that it cannot be made, whatever was sought."""
+        failed = record.origin == FAILED
+        self.tested |= {(t, record.material) for t in (range(self.T) if failed else [record.property])}
 
     def gauge(self, decision, key):
         """View that belongs to a record: gauge columns, and noise of its own."""
@@ -354,25 +378,28 @@ class Community:
                 held[r.repository] += 1
         return held
 
-    def is_served(self, m):
-        """Whether a published model answers."""
+    def is_served(self, m, number):
+        """Whether a published model of a property answers."""
         working = sum(1 for s in self.trainers[m].sources if s is not None and not self.repositories[s].down)
         needed = self.p.infrastructure.need
-        return self.trainers[m].model is not None and not self.model_nodes[m].down and working >= needed
+        return number in self.trainers[m].models and not self.model_nodes[m].down and working >= needed
 
-    def served(self):
-        return [m for m in range(len(self.trainers)) if self.is_served(m)]
+    def served(self, number):
+        return [m for m in range(len(self.trainers)) if self.is_served(m, number)]
+
+    def served_pairs(self):
+        return [(t, m) for t in range(self.T) for m in self.served(t)]
 
     def model_of(self, planner):
         """Model in use: the first of its links that is served, if enough are."""
-        links = [m for m in planner.models if m is not None and self.is_served(m)]
+        links = [m for m in planner.models if m is not None and self.is_served(m, planner.property)]
         return links[0] if len(links) >= max(1, self.p.infrastructure.need) else None
 
-    def adopters(self):
-        """n_m: planners whose first link is m."""
+    def adopters(self, number=None):
+        """n_m: planners whose first link is m, of one property or of all."""
         n = [0] * len(self.trainers)
         for q in self.planners:
-            if q.models and q.models[0] is not None:
+            if q.models and q.models[0] is not None and number in (None, q.property):
                 n[q.models[0]] += 1
         return n
 
@@ -385,6 +412,9 @@ class Community:
         self.trainers = [Trainer(i, p.trainers.scale, p.trainers.invariance, start) for i in range(p.trainers.count)]
         attention = min(p.stocks.attention, p.stocks.attention_cap)
         self.planners = [Planner(i, attention) for i in range(p.planners.count)]
+        dealt = self.lines("uniform", "planner.property", (len(self.planners), 1), 0)
+        for q in self.planners:
+            q.property = self.zipf(dealt[q.slot, 0], p.planners.demand)
         links = p.infrastructure.providers
         for planner in self.planners:
             planner.models = [None] * links
@@ -394,8 +424,8 @@ class Community:
         self.found_records()
         for r in self.records:
             if LABEL[r.modality] == "measured":
-                self.tested.add(r.material)
-        self.known = {i for i in self.tested if self.top[i]}
+                self.note_tested(r)
+        self.known = {pair for pair in self.tested if self.top[pair]}
         self.link_trainers(self.trainers)
         if self.R > 1 and self.planners:
             clocks = self.lines("exponential", "found.lab_repository", (len(self.planners), self.R))
@@ -431,13 +461,13 @@ class Community:
                 material = pool[i % len(pool)]
                 family = max(k for k in range(self.K) if space.start[k] <= material)
             modality = invert(u[i, 2], p.curators.modality_mix)
-            value, variance = self.label(material, modality, quantile(u[i, 3]))
-            repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
             key = record_key(0, i >> 15, 0, i & 0x7FFF)
+            number = self.labelled(key, modality)
+            value, variance = self.label(number, material, modality, quantile(u[i, 3]))
+            repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
             federated = u[i, 5] < p.infrastructure.openness
-            self.records.append(
-                Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
-            )
+            record = Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
+            self.records.append(replace(record, property=number))
 
     # ------------------------------------------------------------------ the tick
 
@@ -462,8 +492,8 @@ class Community:
     # ------------------------------------------------------------------ 7.16 policies, shocks, forgetting
 
     def judge_spread(self):
-        """Median absolute deviation of the property."""
-        self.mad = float(np.median(np.abs(self.property - np.median(self.property)))) or 1.0
+        """Median absolute deviation of each property."""
+        self.mad = [float(np.median(np.abs(y - np.median(y)))) or 1.0 for y in self.property]
 
     def happen(self):
         """Run the phase events."""
@@ -560,7 +590,11 @@ class Community:
 
     def revise(self, s):
         """Replace a share of the simulation bias, shuffled within families."""
-        gap = self.simulated.astype(float) - self.property.astype(float)
+        self.simulated = np.array([self.revised(t, s) for t in range(self.T)])
+
+    def revised(self, number, s):
+        """Simulated values of a property after a revision."""
+        gap = self.simulated[number].astype(float) - self.property[number].astype(float)
         new = gap.copy()
         for k in range(self.K):
             rows = list(range(int(self.space.start[k]), int(self.space.start[k + 1])))
@@ -571,19 +605,20 @@ class Community:
             mean = gap[rows].mean()
             for other, i in zip(rows, sorted(rows, key=lambda i: key[i]), strict=True):
                 new[i] = mean + math.sqrt(1 - s) * (gap[i] - mean) + math.sqrt(s) * (gap[other] - mean)
-        self.simulated = self.property + new
+        return self.property[number] + new
 
     def shift_objective(self, s):
-        """Turn the property sought toward the proxy."""
+        """Turn every property sought toward its proxy."""
         gap = self.simulated.astype(float) - self.property.astype(float)
-        self.property = standardised((1 - s) * self.property.astype(float) + s * self.space.proxy.astype(float))
+        mixed = (1 - s) * self.property.astype(float) + s * self.proxy.astype(float)
+        self.property = np.array([standardised(y) for y in mixed])
         self.simulated = self.property + gap
         self.judge_spread()
         feasible = [i for i in range(self.N) if self.space.feasible[i]]
         count = max(1, round(self.p.space.top_share * len(feasible)))
-        best = set(sorted(feasible, key=lambda i: (-self.property[i], i))[:count])
-        self.top = [i in best for i in range(self.N)]
-        self.known, self.found, self.ceilings = {i for i in self.tested if self.top[i]}, {}, {}
+        best = [set(sorted(feasible, key=lambda i, y=y: (-y[i], i))[:count]) for y in self.property]
+        self.top = np.array([[i in some for i in range(self.N)] for some in best])
+        self.known, self.found, self.ceilings = {pair for pair in self.tested if self.top[pair]}, {}, {}
         for q in self.planners:
             q.best_value, q.best_material = -math.inf, -1
 
@@ -599,11 +634,12 @@ class Community:
         """Append a record."""
         self.records.append(record)
         if (LABEL[record.modality] == "measured" and record.origin != GENERATED) or record.origin == FAILED:
-            self.tested.add(record.material)
+            self.note_tested(record)
 
-    def note_found(self, material):
-        if self.top[material] and material not in self.known and material not in self.found:
-            self.found[material] = self.tick
+    def note_found(self, number, material):
+        pair = (number, material)
+        if self.top[pair] and pair not in self.known and pair not in self.found:
+            self.found[pair] = self.tick
 
     # ------------------------------------------------------------------ 7.15 stocks
 
@@ -699,9 +735,9 @@ class Community:
             f.append(eps * explored + (1 - eps) * (reinforced[k] / whole if whole > 0 else 1 / K))
         return f
 
-    def label(self, material, modality, z):
-        """Value and claimed variance of a label."""
-        p, y, simulated = self.p, float(self.property[material]), float(self.simulated[material])
+    def label(self, number, material, modality, z):
+        """Value and claimed variance of a label of a property."""
+        p, y, simulated = self.p, float(self.property[number][material]), float(self.simulated[number][material])
         measured = p.modalities.measured_noise * NOISE[modality] * float(self.space.difficulty[material])
         centre, s = {
             "measured": (y, measured),
@@ -711,31 +747,47 @@ class Community:
         return centre + s * z, max(s * s, 1e-6)
 
     def overlaps(self):
-        """Simulated precision and gap of materials that have both kinds of label in view."""
+        """Simulated precision, gap and measured precision of pairs with both kinds of label in view."""
         sums = {}
         for r in self.records:
             if r.alive and r.origin != FAILED and self.in_view(r):
-                both = sums.setdefault(
-                    r.material, {"simulated": [0.0, 0.0], "hybrid": [0.0, 0.0], "measured": [0.0, 0.0]}
-                )
+                kinds = {"simulated": [0.0, 0.0], "hybrid": [0.0, 0.0], "measured": [0.0, 0.0]}
+                both = sums.setdefault((r.property, r.material), kinds)
                 precision = 1 / max(r.variance, 1e-6)
                 both[LABEL[r.modality]][0] += precision
                 both[LABEL[r.modality]][1] += precision * r.value
         out = {}
-        for material, both in sums.items():
+        for pair, both in sums.items():
             (p_s, v_s), (p_m, v_m) = both["simulated"], both["measured"]
             if p_s > 0 and p_m > 0:
-                out[material] = (p_s, v_s / p_s - v_m / p_m)
+                out[pair] = (p_s, v_s / p_s - v_m / p_m, p_m)
         return out
 
-    def biases(self):
-        """Estimated bias of each family."""
+    def biases(self, sought):
+        """Estimated bias of a property in each family."""
         n, g = [0] * self.K, [0.0] * self.K
-        for material, (_, gap) in self.overlaps().items():
-            n[self.family_of[material]] += 1
-            g[self.family_of[material]] += gap
+        for (number, material), (_, gap, _) in self.overlaps().items():
+            if number == sought:
+                n[self.family_of[material]] += 1
+                g[self.family_of[material]] += gap
         o = sum(g) / (sum(n) + SHRINK)
         return [o + (g[k] - n[k] * o) / (n[k] + SHRINK) for k in range(self.K)]
+
+    def squares_left(self):
+        """Mean square of the bias that harmonised labels keep, of each property in each family."""
+        h, bias = self.p.trainers.harmonisation, [self.biases(t) for t in range(self.T)]
+        left = [[[] for _ in range(self.K)] for _ in range(self.T)]
+        for (number, material), (_, gap, precision) in self.overlaps().items():
+            k = self.family_of[material]
+            left[number][k].append((gap - h * bias[number][k]) ** 2 - 1 / precision)
+        every = [x for cells in left for cell in cells for x in cell]
+        overall = sum(every) / max(1, len(every))
+        out = []
+        for cells in left:
+            own = [x for cell in cells for x in cell]
+            mean = (sum(own) + SHRINK * overall) / (len(own) + SHRINK)
+            out.append([max(0.0, (sum(cell) + SHRINK * mean) / (len(cell) + SHRINK)) for cell in cells])
+        return out
 
     def perceived_boundary_shift(self):
         p, overlaps = self.p.layers, self.overlaps()
@@ -745,9 +797,9 @@ class Community:
             v[self.family_of[material]] += 1
         coverage = sum(1 - math.exp(-n / p.coverage_scale) for n in v) / self.K
         n, o = len(overlaps), p.prior_overlaps
-        mean = sum(q for q, _ in overlaps.values()) / n if n else 1.0
-        good = sum(q * math.exp(-gap * gap / 2) for q, gap in overlaps.values())
-        whole = sum(q for q, _ in overlaps.values()) + o * mean
+        mean = sum(q for q, _, _ in overlaps.values()) / n if n else 1.0
+        good = sum(q * math.exp(-gap * gap / 2) for q, gap, _ in overlaps.values())
+        whole = sum(q for q, _, _ in overlaps.values()) + o * mean
         fidelity = 1.0 if not n and not o else (good + o * mean) / whole
         if p.boundary_shift == "alternative":
             size = sum(self.counts()) / max(1, self.p.founding.records)
@@ -800,8 +852,8 @@ class Community:
         p = self.p.curators
         x = self.counts()
         weights = None
-        if p.model_guidance > 0 and self.served():
-            weights = p.model_guidance * np.mean([self.log_weights(m) for m in self.served()], axis=0)
+        if p.model_guidance > 0 and self.served_pairs():
+            weights = p.model_guidance * np.mean([self.log_weights(*pair) for pair in self.served_pairs()], axis=0)
         eps = max(p.exploration, p.exploration_floor)
         f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, weights)
         if p.coverage_seeking > 0:
@@ -837,6 +889,7 @@ class Community:
         """Provenance errors, labels, pseudo-labels; then all records enter."""
         p, space = self.p, self.space
         rate = p.curators.provenance_errors * (1 - p.curators.qa)
+        left = self.squares_left() if p.curators.bias_claims else None
         entries, again = [], []
         for c, j, family, material, modality, u in pending:
             t = u[4] / rate if rate > 0 else math.inf
@@ -845,9 +898,14 @@ class Community:
                 described = int(space.start[family]) + math.floor(u[5] * self.size[family])
             elif t < 2 / 3:
                 stored = (modality + 1 + math.floor(5 * u[5])) % 6
-            value, variance = self.label(described, modality, quantile(u[3]))
+            key = record_key(1, c.slot, self.tick, j)
+            number = self.labelled(key, modality)
+            value, variance = self.label(number, described, modality, quantile(u[3]))
+            if left:
+                variance += HARMONISED[LABEL[modality]] ** 2 * left[number][family]
             record = Record(
-                key=record_key(1, c.slot, self.tick, j),
+                key=key,
+                property=number,
                 material=material,
                 family=family,
                 modality=stored,
@@ -863,20 +921,22 @@ class Community:
             entries.append((record, modality, u[6]))
             if 2 / 3 <= t < 1:
                 again.append((record, modality))
-        self.generate([r for r, m, u6 in entries if LABEL[m] == "simulated" and u6 < p.coupling.pseudo_share])
+        chosen = [r for r, m, u6 in entries if LABEL[m] == "simulated" and u6 < p.coupling.pseudo_share]
+        for number in range(self.T):
+            self.generate(number, [r for r in chosen if r.property == number])
         copies = [(replace(r, key=r.key + DOUBLE_ENTRY), m) for r, m in again]
         for record, modality in [(r, m) for r, m, _ in entries] + copies:
             self.enter(record)
             if LABEL[modality] == LABEL[record.modality] == "measured":
-                self.note_found(record.material)
+                self.note_found(record.property, record.material)
 
-    def generate(self, records):
-        """Pseudo-labels from the most adopted served model."""
-        served, n = self.served(), self.adopters()
+    def generate(self, number, records):
+        """Pseudo-labels of a property from its most adopted served model."""
+        served, n = self.served(number), self.adopters(number)
         if not served or not records:
             return
-        model = self.trainers[max(served, key=lambda m: (n[m], -m))].model
-        simulated = [float(self.simulated[r.material]) for r in records]
+        model = self.trainers[max(served, key=lambda m: (n[m], -m))].models[number]
+        simulated = [float(self.simulated[number][r.material]) for r in records]
         centre = 0.0
         if self.p.coupling.pseudo_anchor == "model":
             centre = model.head.offset + (float(np.mean(simulated)) if model.adds_simulated else 0.0)
@@ -907,9 +967,9 @@ class Community:
         for r in chosen:
             z = quantile(self.of_record("curator.audit.noise", r.key, self.tick))
             r.modality, r.audited, r.corrupted = SPECTROSCOPY, True, False
-            r.value, r.variance = self.label(r.material, SPECTROSCOPY, z)
-            self.tested.add(r.material)
-            self.note_found(r.material)
+            r.value, r.variance = self.label(r.property, r.material, SPECTROSCOPY, z)
+            self.note_tested(r)
+            self.note_found(r.property, r.material)
 
     def open_to_audit(self, r):
         measured = LABEL[r.modality] == "measured"
@@ -970,44 +1030,56 @@ class Community:
             return
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
-        encoder = self.choose_encoder(t, sample, scale)
-        self.choose_width(encoder, sample)
-        model = self.train(encoder, sample, scale, panel)
-        model.errors = t.model.errors if t.model is not None else []
-        model.diagnosis = self.diagnose(model, panel, sample, scale)
-        model.tradeoff = model.diagnosis["tradeoff"]
-        measured = self.measured_tradeoff(t, model, panel, working, scale)
-        model.diagnosis["tradeoff_measured"] = measured
-        t.model = model
+        encoder, fresh = self.choose_encoder(t, sample, scale), []
+        labels = [[r for r in sample if r.property == number] for number in range(self.T)]
+        for own in sorted((of for of in labels if of), key=len, reverse=True):
+            number = own[0].property
+            self.choose_width(encoder, number, own)
+            last = t.models[number].head if number in t.models else None
+            model = self.train(encoder, number, own, scale, panel, last)
+            model.errors = t.models[number].errors if number in t.models else []
+            model.diagnosis = self.diagnose(model, panel, own, scale)
+            model.tradeoff = model.diagnosis["tradeoff"]
+            model.diagnosis["tradeoff_measured"] = self.measured_tradeoff(t, model, panel, working, scale)
+            fresh.append(model)
+        t.model = fresh[0]
+        t.models |= {model.property: model for model in fresh}
         if not p.trainers.response_ral:
             return
         if p.trainers.measured_response:
+            measured = t.model.diagnosis["tradeoff_measured"]
             t.direction = -t.direction if measured < t.last_tradeoff else t.direction
             t.last_tradeoff = measured
         else:
-            t.direction = np.sign(model.diagnosis["slope"])
+            t.direction = np.sign(t.model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
 
-    def train(self, encoder, sample, scale, panel):
-        """Fit a head on an encoder and predict the panel."""
+    def feature_count(self, scale, records):
+        """Random features of a head."""
         p = self.p.trainers
-        count = max(1, round(p.features * math.sqrt(scale)))
+        if p.head == "mean":
+            return 0
         if p.features_growth > 0:
-            count = min(p.features_most, max(32, 16 * round(p.features_growth * math.sqrt(scale * len(sample)) / 16)))
-        count = 0 if p.head == "mean" else count
+            return min(p.features_most, max(32, 16 * round(p.features_growth * math.sqrt(scale * records) / 16)))
+        return max(1, round(p.features * math.sqrt(scale)))
+
+    def train(self, encoder, number, sample, scale, panel, last=None):
+        """Fit the head of a property on an encoder and predict the panel."""
+        p, count = self.p.trainers, self.feature_count(scale, len(sample))
         length = p.length_scale * self.kernel_widths.get(encoder.lineage, 1.0)
         features = Features(self.streams, encoder, count, length)
-        model = Model(self, features, self.fit(features, sample), p.delta_learning or p.physical_prior)
+        head = self.fit(features, number, sample, last)
+        model = Model(self, number, features, head, p.delta_learning or p.physical_prior)
         model.panel = [i for i, _, _ in panel]
         model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
         return model
 
-    def choose_width(self, encoder, sample):
+    def choose_width(self, encoder, number, sample):
         """Width of a lineage's kernel, by the density of some labels under a Gaussian process with each."""
         p = self.p.trainers
         if p.width == "fixed" or p.head != "bayesian" or encoder.lineage in self.kernel_widths:
             return
-        rows, labels, variances, _ = self.lessons(sample)
+        rows, labels, variances, _ = self.lessons(number, sample)
         self.kernel_widths[encoder.lineage] = self.likeliest(encoder, rows, labels, variances)
 
     def likeliest(self, encoder, rows, labels, variances):
@@ -1024,7 +1096,7 @@ class Community:
 
     def panel_error(self, model):
         """Mean squared error on the panel, and the variance of the property there."""
-        y = self.property[model.panel].astype(float)
+        y = self.property[model.property][model.panel].astype(float)
         return np.mean((model.panel_predictions()[0] - y) ** 2), y.var() or 1.0
 
     def sample(self, working, scale):
@@ -1116,18 +1188,18 @@ class Community:
         near += [near[0]] * (NEIGHBOURS - len(near))
         return np.mean([self.ambient(i) for i in near], axis=0)
 
-    def lessons(self, sample):
+    def lessons(self, number, sample):
         """Rows, labels and variances that a head is fitted to, and records at which its offset counts half."""
         p = self.p
         delta, prior = p.trainers.delta_learning, p.trainers.physical_prior
         if delta:
             sample = [r for r in sample if LABEL[r.modality] == "measured"]
-        bias = self.biases()
+        bias = self.biases(number)
         labels = np.array(
             [
                 r.value
                 - p.trainers.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
-                - (float(self.simulated[r.material]) if delta or prior else 0.0)
+                - (float(self.simulated[number][r.material]) if delta or prior else 0.0)
                 for r in sample
             ]
         )
@@ -1143,9 +1215,20 @@ class Community:
         rows = [self.ambient(r.material, self.gauge("record.gauge.1", r.key)) for r in sample]
         return rows, labels, variances, 10 if prior and not delta else 0
 
-    def fit(self, features, sample):
-        rows, labels, variances, shrink = self.lessons(sample)
-        return Head(np.array([features(x) for x in rows]).reshape(-1, features.count + 1), labels, variances, shrink)
+    def fit(self, features, number, sample, last):
+        p, count = self.p.trainers, features.count
+        rows, labels, variances, shrink = self.lessons(number, sample)
+        if p.features_growth == 0 or p.head == "mean":
+            last = None
+        phi, q = np.array([features(x) for x in rows]).reshape(-1, count + 1), min(p.bias_features, count)
+        if q == 0:
+            return Head(phi, labels, variances, shrink, last)
+        taught = [r for r in sample if LABEL[r.modality] == "measured" or not p.delta_learning]
+        size = BIAS_AMPLITUDE * math.sqrt(count / q)
+        extra = [HARMONISED[LABEL[r.modality]] * size * row[:q] for r, row in zip(taught, phi, strict=True)]
+        head = Head(np.hstack([phi, np.reshape(extra, (-1, q))]), labels, variances, shrink, last)
+        head.mean, head.covariance = head.mean[: count + 1], head.covariance[: count + 1, : count + 1]
+        return head
 
     def diagnose(self, model, panel, sample, scale):
         """A, T and what they are made of."""
@@ -1169,7 +1252,7 @@ class Community:
         kept = [c * i for c, i in zip(captured, invariant, strict=True)]
         error, variance = self.panel_error(model)
         u1 = 1 - explained(seen[:, q : q + m], shown) if m else 0.0
-        reached = max(0.0, 1 - error / variance) / self.ceiling(len(sample), model.features.count)
+        reached = max(0.0, 1 - error / variance) / self.ceiling(len(sample), scale)
         u2 = min(max(1 - reached, 0.0), 1.0)
         loss = p.uncertainty_penalty * (1 - (1 - u1) * (1 - u2))
         shares = np.bincount([r.family for r in sample], minlength=self.K) / len(sample)
@@ -1208,13 +1291,15 @@ class Community:
             own = model.encoder
             corpus = self.corpus(t, sample)
             encoder = self.own_encoder(own.objective, own.lineage, own.invariance, corpus, 1.0)
-            reference, _ = self.panel_error(self.train(encoder, sample, 1.0, panel))
+            own = [r for r in sample if r.property == model.property]
+            reference, _ = self.panel_error(self.train(encoder, model.property, own, 1.0, panel))
         turned = self.p.layers.gauge_penalty * model.diagnosis["gauge_variance"]
         return (reference - error - turned) / variance
 
-    def ceiling(self, records, count):
-        """R^2 that a head of the same power reaches on ideal input."""
+    def ceiling(self, records, scale):
+        """R^2 that a head of the same power reaches on ideal input, for the first property."""
         size = 2 ** round(math.log2(max(2, records)))
+        count, values = self.feature_count(scale, size), self.property[0]
         noise = self.p.modalities.measured_noise
         if (size, count, noise) not in self.ceilings:
             u = self.lines("uniform", "ceiling.sample", size, 0)
@@ -1222,7 +1307,7 @@ class Community:
             order = np.argsort(self.space.material_keys)
             drawn = [int(order[math.floor(n * self.N)]) for n in u]
             sd = [noise * float(self.space.difficulty[i]) for i in drawn]
-            labels = np.array([float(self.property[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
+            labels = np.array([float(values[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
             rows = [self.ambient(i, noisy=False) for i in drawn]
             causal = self.widths[0] + self.widths[1]
             columns = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 0.0, "spurious": 0.0}, 0.0)
@@ -1235,7 +1320,7 @@ class Community:
             features = Features(self.streams, whole, count, length)
             head = Head(np.array([features(x) for x in rows]), labels, np.full(size, noise**2))
             judged = [i for i, _, _ in self.draw_panel(0)]
-            y = self.property[judged].astype(float)
+            y = values[judged].astype(float)
             predicted = [head.predict(features(self.ambient(i, noisy=False)))[0] for i in judged]
             self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / max(y.var(), 1e-9))
         return self.ceilings[size, count, noise]
@@ -1247,30 +1332,30 @@ class Community:
         self.experiment()
 
     def adopt(self):
-        p, served, n = self.p.planners, self.served(), self.adopters()
-        if not served:
-            return
+        p = self.p.planners
+        served, n = ([of(t) for t in range(self.T)] for of in (self.served, self.adopters))
         review = self.lines("uniform", "planner.reconsider", (len(self.planners), 1))
         clocks = self.lines("exponential", "planner.adopt", (len(self.planners), len(self.trainers)))
         links = self.p.infrastructure.providers
-        newcomers = [q for q in self.planners if q.models[0] is None]
+        newcomers = [q for q in self.planners if q.models[0] is None and served[q.property]]
         waiting = newcomers[p.entry :] if p.entry > 0 else []
         for q in self.planners:
-            if q in waiting:
+            options, popular = served[q.property], n[q.property]
+            if q in waiting or not options:
                 continue
             has = [m for m in q.models if m is not None]
             if review[q.slot, 0] < p.adoption_rate:
                 kept = []
-            elif q.models[0] is None or (len(has) < links and len(served) > len(has)):
+            elif q.models[0] is None or (len(has) < links and len(options) > len(has)):
                 kept = has
             else:
                 continue
             if p.adoption == "utility":
-                taste, utility = self.utility(q, n)
-                options = sorted((m for m in served if m not in kept), key=lambda m: (-utility[m], m != taste))
-                q.models = (kept + options + [None] * links)[:links]
+                taste, utility = self.utility(q, popular)
+                best = sorted((m for m in options if m not in kept), key=lambda m: (-utility[m], m != taste))
+                q.models = (kept + best + [None] * links)[:links]
             else:
-                q.models = choose_links(kept, clocks[q.slot], self.adoption_weights(q, served, n), links)
+                q.models = choose_links(kept, clocks[q.slot], self.adoption_weights(q, options, popular), links)
 
     def utility(self, q, n):
         p = self.p.planners
@@ -1290,7 +1375,7 @@ class Community:
         trust = [0.0] * len(self.trainers)
         for m in served:
             hits, misses = record(q, m)
-            for friend in friends:
+            for friend in (r for r in friends if r.property == q.property):
                 hits += record(friend, m)[0] / len(friends)
                 misses += record(friend, m)[1] / len(friends)
             trust[m] = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
@@ -1299,16 +1384,16 @@ class Community:
             (1 - p.social) * t / sum(trust) + p.social * a / sum(popular) for t, a in zip(trust, popular, strict=True)
         ]
 
-    def best_known(self):
-        return max([q.best_value for q in self.planners] + [0.0])
+    def best_known(self, number):
+        return max([q.best_value for q in self.planners if q.property == number] + [0.0])
 
-    def log_weights(self, m):
+    def log_weights(self, number, m):
         """Log-weight of each family by a served model."""
-        p, model = self.p, self.trainers[m].model
+        p, model = self.p, self.trainers[m].models[number]
         rule = p.planners.acquisition
         rule = "ucb" if rule in ("random", "thompson", "ranking") else rule
         mean, variance = model.panel_predictions()
-        values = score(rule, mean, model.channelled(variance), self.best_known(), p.planners.kappa)
+        values = score(rule, mean, model.channelled(variance), self.best_known(number), p.planners.kappa)
         families = values.reshape(self.K, -1).mean(axis=1)
         sd = families.std()
         z = np.clip((families - families.mean()) / (sd if sd >= 1e-12 else 1.0), -CLIP, CLIP)
@@ -1319,7 +1404,7 @@ class Community:
         p, c = self.p.layers, self.p.coupling.correction
         o = 0.0
         if model.errors:
-            o = min(max(1 - float(np.median(model.errors)) / self.mad, 0.0), 1.0)
+            o = min(max(1 - float(np.median(model.errors)) / self.mad[model.property], 0.0), 1.0)
         theta = 1 / (1 + math.exp(-min(max(model.tradeoff / p.tradeoff_scale, -50.0), 50.0)))
         w = p.feedback_weight
         if p.steering == "alternative":
@@ -1329,17 +1414,15 @@ class Community:
     def experiment(self):
         p, x = self.p.planners, self.counts()
         eps = max(p.exploration, p.exploration_floor)
-        untested = [
-            [i for i in range(int(self.space.start[k]), int(self.space.start[k + 1])) if i not in self.tested]
-            for k in range(self.K)
-        ]
-        weights = {m: self.log_weights(m) for m in self.served()}
-        best = self.best_known()
+        families = [range(int(self.space.start[k]), int(self.space.start[k + 1])) for k in range(self.K)]
+        all_untested = [[[i for i in rows if (t, i) not in self.tested] for rows in families] for t in range(self.T)]
+        weights = {pair: self.log_weights(*pair) for pair in self.served_pairs()}
         for q in self.planners:
             if not q.budget:
                 continue
-            m = self.model_of(q)
-            f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, None if m is None else weights[m])
+            m, untested, best = self.model_of(q), all_untested[q.property], self.best_known(q.property)
+            steering = None if m is None else weights[q.property, m]
+            f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, steering)
             if not p.repeats:
                 f = [a if untested[k] else 0.0 for k, a in enumerate(f)]
             afford = 1
@@ -1377,14 +1460,14 @@ class Community:
             ordered = sorted(untested, key=place)
             return [ordered[c % len(ordered)] for c in range(width)]
         draws = [self.lines("uniform", f"planner.candidate.{a}.{j}", shape)[q.slot] for a in range(ATTEMPTS)]
-        return [self.first_untested(first, size, [u[c] for u in draws]) for c in range(width)]
+        return [self.first_untested(q.property, first, size, [u[c] for u in draws]) for c in range(width)]
 
-    def first_untested(self, first, size, numbers):
+    def first_untested(self, number, first, size, numbers):
         for u in numbers:
             row = first + math.floor(u * size)
-            if row not in self.tested:
+            if (number, row) not in self.tested:
                 return row
-        while row in self.tested:
+        while (number, row) in self.tested:
             row = first + (row - first + 1) % size
         return row
 
@@ -1392,7 +1475,7 @@ class Community:
         """Candidates out of a pool, by the source of proposals."""
         p = self.p.planners
         count = min(p.candidates, len(pool))
-        model = None if m is None else self.trainers[m].model
+        model = None if m is None else self.trainers[m].models[q.property]
         points = [self.image(model, self.ambient(i)) for i in pool]
         if p.source == "neighbourhood" or model is None:
             if q.best_material < 0:
@@ -1428,7 +1511,7 @@ class Community:
             mean, variance, phis = np.zeros(len(candidates)), np.ones(len(candidates)), [None] * len(candidates)
             scores = -np.arange(len(candidates), dtype=float)
         else:
-            model = self.trainers[m].model
+            model = self.trainers[m].models[q.property]
             shape = (len(self.planners), len(candidates), self.view_numbers)
             stream = self.streams.generator(f"planner.gauge.{j}", self.tick)
             gauges = stream.standard_normal(shape, dtype=np.float32)[q.slot]
@@ -1442,7 +1525,7 @@ class Community:
             else:
                 scores = score(rule, mean, model.channelled(variance), best, p.kappa)
         if p.proxy > 0:
-            proxy = self.space.proxy[candidates].astype(float)
+            proxy = self.proxy[q.property][candidates].astype(float)
             scores = (1 - p.proxy) * standardised(scores) + p.proxy * standardised(proxy)
         c = int(np.argmax(scores[:afford]))
         return Experiment(q, j, k, candidates[c], m, mean[c], variance[c], phis[c])
@@ -1463,7 +1546,7 @@ class Community:
         sd = p.modalities.measured_noise * float(self.space.difficulty[r.material])
         r.variance = max(sd * sd, 1e-6)
         if r.made:
-            r.value = float(self.property[r.material]) + sd * quantile(u[0])
+            r.value = float(self.property[q.property][r.material]) + sd * quantile(u[0])
         good = r.made and r.value > p.planners.publication_threshold
         r.published = bool(good or u[1] >= p.planners.publication_bias)
 
@@ -1477,12 +1560,13 @@ class Community:
             self.keep_track(r)
         for r in self.results:
             if r.published:
-                self.tested.add(r.material)
+                number = r.planner.property
+                self.tested |= {(t, r.material) for t in ([number] if r.made else range(self.T))}
                 if r.made:
-                    self.note_found(r.material)
+                    self.note_found(number, r.material)
                 self.deposit(r)
-        for m in sorted({r.model for r in self.results if r.model is not None}):
-            self.correct(m)
+        for number, m in sorted({(r.planner.property, r.model) for r in self.results if r.model is not None}):
+            self.correct(number, m)
 
     def keep_track(self, r):
         q = r.planner
@@ -1514,6 +1598,7 @@ class Community:
             Record(
                 key=key,
                 material=r.material,
+                property=q.property,
                 family=r.family,
                 modality=SPECTROSCOPY,
                 value=r.value,
@@ -1526,9 +1611,9 @@ class Community:
             )
         )
 
-    def correct(self, m):
-        model, c = self.trainers[m].model, self.p.coupling.correction
-        told = [r for r in self.results if r.model == m and r.made and r.published]
+    def correct(self, number, m):
+        model, c = self.trainers[m].models[number], self.p.coupling.correction
+        told = [r for r in self.results if (r.planner.property, r.model) == (number, m) and r.made and r.published]
         if not told:
             return
         model.errors = (model.errors + [abs(r.predicted - r.value) for r in told])[-RECENT:]

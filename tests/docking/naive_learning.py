@@ -161,15 +161,15 @@ class Features:
 class Head:
     """Bayesian linear regression with noise and prior by evidence."""
 
-    def __init__(self, phi, labels, variances, shrink=0):
+    def __init__(self, phi, labels, variances, shrink=0, last=None):
         n, width = phi.shape
-        self.noise, self.prior = 0.3, 1.0
+        self.noise, self.prior = (0.3, 1.0) if last is None else (last.noise, last.prior)
         self.mean, self.covariance, self.offset = np.zeros(width), np.eye(width), 0.0
         if not n:
             return
-        weight = 1 / (0.3 + variances)
+        weight = 1 / (self.noise + variances)
         self.offset = (weight * labels).sum() / weight.sum() * n / (n + shrink)
-        for _ in range(EVIDENCE_STEPS):
+        for _ in range(EVIDENCE_STEPS if last is None else 1):
             w = self._posterior(phi, labels, variances)
             error = labels - self.offset - phi @ self.mean
             known = 1 + width - self.prior * np.trace(self.covariance)

@@ -17,6 +17,11 @@ def std(x):
     return (x - x.mean()) / (sd if sd > 0 else 1.0)
 
 
+def numbered(decision, number):
+    """Name of a draw that each of several properties has; the first has it without a number."""
+    return decision if number == 0 else f"{decision}.{number}"
+
+
 def field(streams, decision, rows, length):
     """Value of a random field over rows."""
     draw = streams.generator(decision, 0)
@@ -100,53 +105,68 @@ def read_space(p, streams):
                 meso[i] = meso[other] + 0.02 * jitter[i, 1]
 
     kind = binned if p.field == "binned" else field
-    smooth = std(kind(streams, "space.property.quantum", quantum.astype(np.float32).astype(float), p.ruggedness))
+    single = quantum.astype(np.float32).astype(float)
     joined = np.hstack([quantum / p.ruggedness, meso / MESO_LENGTH])
-    cross = std(kind(streams, "space.property.cross", joined, 1.0))
-    seen = math.sqrt(1 - p.cross_scale) * smooth
-    value = seen + math.sqrt(p.cross_scale) * cross
-    if p.phase_jump > 0:
-        jump = p.phase_jump * (field(streams, "space.phase", quantum, p.ruggedness) > 0)
-        seen, value = seen + jump, value + jump
-    prop = (value - value.mean()) / value.std()
+    jump = p.phase_jump * (field(streams, "space.phase", quantum, p.ruggedness) > 0) if p.phase_jump > 0 else 0.0
+    fields = [
+        std(kind(streams, numbered("space.property.quantum", j), single, p.ruggedness))
+        for j in range(p.factors if p.properties > 1 else 1)
+    ]
+    properties, simulations = [], []
+    for t in range(p.properties):
+        smooth = fields[0]
+        if p.properties > 1:
+            common = streams.normal("space.relatedness.common", 0, p.factors)
+            own_mixture = streams.normal("space.relatedness.own", 0, (p.properties, p.factors))[t]
+            rho = p.relatedness
+            weights = [math.sqrt(rho) * a + math.sqrt(1 - rho) * b for a, b in zip(common, own_mixture, strict=True)]
+            smooth = std(sum(w * f for w, f in zip(weights, fields, strict=True)))
+        cross = std(kind(streams, numbered("space.property.cross", t), joined, 1.0))
+        seen = math.sqrt(1 - p.cross_scale) * smooth + jump
+        value = seen + math.sqrt(p.cross_scale) * cross
+        properties.append((value - value.mean()) / value.std())
 
-    between = factor @ streams.normal("space.bias.family", 0, K)
-    between = std(between) if K > 1 else np.zeros(1)
-    smooth = field(streams, "space.bias.smooth", quantum, p.bias_length)
-    for k in range(K):
-        smooth[start[k] : start[k + 1]] -= smooth[start[k] : start[k + 1]].mean()
-    noise = streams.normal("space.bias.scatter", 0, N)
-    bias = p.bias_offset + p.bias_sd * (
-        math.sqrt(p.bias_family) * between[family]
-        + math.sqrt(p.bias_smooth) * std(smooth)
-        + math.sqrt(p.bias_scatter) * noise
-    )
-    simulated = (seen - seen.mean()) / value.std() + bias
+        between = factor @ streams.normal(numbered("space.bias.family", t), 0, K)
+        between = std(between) if K > 1 else np.zeros(1)
+        smooth = field(streams, numbered("space.bias.smooth", t), quantum, p.bias_length)
+        for k in range(K):
+            smooth[start[k] : start[k + 1]] -= smooth[start[k] : start[k + 1]].mean()
+        noise = streams.normal(numbered("space.bias.scatter", t), 0, N)
+        bias = p.bias_offset + p.bias_sd * (
+            math.sqrt(p.bias_family) * between[family]
+            + math.sqrt(p.bias_smooth) * std(smooth)
+            + math.sqrt(p.bias_scatter) * noise
+        )
+        simulations.append((seen - seen.mean()) / value.std() + bias)
 
     largest = sorted(range(K), key=lambda k: -sizes[k])[: max(1, round(p.dense_share * K))]
     other = [math.floor(n * N) for n in streams.uniform("space.spurious.other", 0, N)]
-    followed = np.array([prop[i] if family[i] in largest else prop[other[i]] for i in range(N)])
     rest = streams.normal("space.spurious.noise", 0, (N, p.spurious_dims))
-    rho = p.spurious_correlation
-    spurious = p.spurious_amplitude * (rho * followed[:, None] + math.sqrt(1 - rho**2) * rest)
+    rho, spurious = p.spurious_correlation, np.empty((N, p.spurious_dims))
+    for i in range(N):
+        for j in range(p.spurious_dims):
+            followed = properties[j % p.properties][i if family[i] in largest else other[i]]
+            spurious[i, j] = p.spurious_amplitude * (rho * followed + math.sqrt(1 - rho**2) * rest[i, j])
 
     difficulty = np.exp(p.difficulty * std(field(streams, "space.difficulty", quantum, p.ruggedness / 2)))
     made = std(field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal("space.feasible.scatter", 0, N)
     feasible = made >= np.quantile(made, 1 - p.feasible)
-    proxy = field(streams, "space.proxy", quantum, p.ruggedness)
-    proxy = std(proxy - (proxy @ prop) / (prop @ prop) * prop)
-    options = sorted(np.flatnonzero(feasible).tolist(), key=lambda i: (-prop[i], i))
-    top = np.isin(np.arange(N), options[: max(1, round(p.top_share * len(options)))])
+    proxies, top = [], []
+    for t, prop in enumerate(properties):
+        proxy = field(streams, numbered("space.proxy", t), quantum, p.ruggedness)
+        proxies.append(std(proxy - (proxy @ prop) / (prop @ prop) * prop))
+        options = sorted(np.flatnonzero(feasible).tolist(), key=lambda i, prop=prop: (-prop[i], i))
+        top.append(np.isin(np.arange(N), options[: max(1, round(p.top_share * len(options)))]))
     return {
         "descriptors": np.hstack([quantum, meso, spurious]),
         "start": start,
-        "property": prop,
-        "simulated": simulated,
+        "property": np.concatenate(properties),
+        "simulated": np.concatenate(simulations),
         "difficulty": difficulty,
         "feasible": feasible,
-        "proxy": proxy,
+        "proxy": np.concatenate(proxies),
         "similarity": similarity,
-        "top": top,
+        "top": np.concatenate(top),
         "dense": [k in largest for k in range(K)],
         "family_keys": range(K),
         "material_keys": range(N),

@@ -26,7 +26,7 @@ CLOSE = {"rtol": 1e-5, "atol": 2.5e-6}
 # What models say passes an eigenproblem of moments summed in single precision and features of single precision; the
 # worst met here is 1.4e-5.
 LEARNED = {"rtol": 3e-5, "atol": 3e-5}
-WHOLE = ("key", "material", "family", "modality", "origin", "repository", "producer", "tick")
+WHOLE = ("key", "material", "property", "family", "modality", "origin", "repository", "producer", "tick")
 FLAGS = ("federated", "corrupted", "audited", "alive")
 
 
@@ -59,8 +59,9 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         plain = [i for i, r in enumerate(ours.records) if r.origin != 3]
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
-    equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
-    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0])
+    pairs = [(t, i) for t in range(ours.T) for i in range(ours.N)]
+    equal("tested", tick, [pair in ours.tested for pair in pairs], commons.tested)
+    equal("found", tick, [ours.found.get(pair, -1) for pair in pairs], np.maximum(world.discoveries.tick, -1))
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
@@ -69,7 +70,10 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for name in ("wave", "family", "material", "published"):
             equal(f"result {name}", tick, [getattr(r, name) for r in ours.results], getattr(results, name))
         equal("result planner", tick, [r.planner.slot for r in ours.results], results.planner)
-        equal("result model", tick, [-1 if r.model is None else r.model for r in ours.results], results.model)
+        equal("result property", tick, [r.planner.property for r in ours.results], results.property)
+        M = len(ours.trainers)
+        used = [-1 if r.model is None else r.planner.property * M + r.model for r in ours.results]
+        equal("result model", tick, used, results.model)
         equal("observed", tick, [r.value if r.made else np.nan for r in ours.results], results.observed, **CLOSE)
         steered = results.model >= 0
         predicted = [r.predicted for r in ours.results if r.model is not None]
@@ -79,6 +83,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for name in ("funding", "attention", "judged", "claims", "best_value"):
             equal(name, tick, [getattr(q, name) for q in ours.planners], getattr(planners, name), **CLOSE)
         equal("best material", tick, [q.best_material for q in ours.planners], planners.best_material)
+        equal("property", tick, [q.property for q in ours.planners], planners.property)
         equal("home", tick, [q.home for q in ours.planners], world.infrastructure.lab_repository)
         equal("adopted", tick, links([q.models for q in ours.planners]), world.infrastructure.lab_models)
         for m in range(len(ours.trainers)):
@@ -101,22 +106,23 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
     equal("model health", tick, [n.health for n in ours.model_nodes], world.health_models, **CLOSE)
     equal("compute", tick, [t.compute for t in ours.trainers], world.trainers.compute, **CLOSE)
     equal("scale", tick, [t.scale for t in ours.trainers], world.trainers.scale, **CLOSE)
-    for t in ours.trainers:
-        theirs = world.registry.models[t.slot]
-        assert (t.model is None) == (theirs is None)
-        if theirs is None:
-            continue
-        assert t.model.encoder.lineage == theirs.lineage
-        assert t.model.encoder.objective == theirs.objective
-        equal("spread", tick, np.sort(t.model.encoder.spread), np.sort(theirs.encoder.spread), **LEARNED)
-        equal("noise", tick, t.model.head.noise, theirs.head.noise, **LEARNED)
-        equal("prior", tick, t.model.head.prior, theirs.head.prior, **LEARNED)
-        mean, variance = t.model.panel_predictions()
-        equal(f"prediction of model {t.slot}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
-        equal(f"variance of model {t.slot}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
-        for name, value in t.model.diagnosis.items():
+    M = len(ours.trainers)
+    covered = [i for i in range(ours.T * M) if i // M in ours.trainers[i % M].models]
+    equal("published", tick, covered, [i for i, m in enumerate(world.registry.models) if m is not None])
+    for i in covered:
+        mine, theirs = ours.trainers[i % M].models[i // M], world.registry.models[i]
+        assert (i % M, i // M) == (theirs.trainer, theirs.of_property)
+        assert mine.encoder.lineage == theirs.lineage
+        assert mine.encoder.objective == theirs.objective
+        equal("spread", tick, np.sort(mine.encoder.spread), np.sort(theirs.encoder.spread), **LEARNED)
+        equal("noise", tick, mine.head.noise, theirs.head.noise, **LEARNED)
+        equal("prior", tick, mine.head.prior, theirs.head.prior, **LEARNED)
+        mean, variance = mine.panel_predictions()
+        equal(f"prediction of model {i}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
+        equal(f"variance of model {i}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
+        for name, value in mine.diagnosis.items():
             equal(name, tick, value, getattr(theirs.diagnosis, name), **LEARNED)
-        equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
+        equal("recent errors", tick, mine.errors, theirs.recent, **LEARNED)
 
 
 def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any) -> Community:
@@ -307,12 +313,69 @@ LEARNING = {
             | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
+        (40, {"trainers.head": "mean", "trainers.features_growth": 6.0, "trainers.bias_features": 8}),
+        (41, {"trainers.delta_learning": True, "trainers.bias_features": 200, "curators.bias_claims": True}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
 def test_with_models(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**LEARNING, **changes}), seed, 16)
+
+
+SEVERAL = {"space.properties": 3, "founding.records": 120, "planners.count": 8}
+EVEN = {"modalities.measured_focus": 0.0, "modalities.simulated_focus": 0.0}
+SCARCE = {
+    "space.properties": 4,
+    "modalities.measured_focus": 3.0,
+    "modalities.simulated_focus": 3.0,
+    "trainers.records": 10,
+    "trainers.reuse": 0.5,
+    "trainers.count": 3,
+    "planners.demand": 0.0,
+    "planners.entry": 1,
+    "planners.adoption_rate": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {"trainers.objective": "contrastive", "planners.publication_bias": 0.2, "space.feasible": 0.6}),
+        (2, {"trainers.delta_learning": True, "coupling.pseudo_share": 0.6, "planners.acquisition": "ei"}),
+        (3, {"trainers.physical_prior": True, "coupling.pseudo_share": 0.6, "curators.model_guidance": 1.0}),
+        (
+            4,
+            {"planners.adoption": "utility", "planners.utility_gaps": (0.5, 0.2), "planners.utility_returns": 0.1}
+            | {"infrastructure.providers": 2, "planners.entry": 1, "planners.proxy": 0.3},
+        ),
+        (
+            5,
+            OBSERVED
+            | {"space.view_noise": 0.2, "trainers.features_growth": 6.0, "trainers.width": "evidence"}
+            | {"trainers.corpus": "reachable", "trainers.reuse": 0.5, "trainers.count": 3, "founding.records": 60},
+        ),
+        # Nobody has a model of some properties: who seeks them neither chooses nor waits in turn.
+        (44, SCARCE | {"founding.records": 12}),
+        # Of what a trainer has published, some models stand on an encoder of before.
+        (47, SCARCE | {"founding.records": 40, "trainers.records": 6, "trainers.retrain_interval": 2} | EVEN),
+        (7, {"trainers.response_ral": 0.5, "trainers.measured_response": True, "stocks.hazard": 0.1}),
+        (8, {"curators.audit_rate": 0.5, "curators.provenance_errors": 0.8, "planners.neighbours": 3}),
+        (
+            2,
+            {"curators.bias_claims": True, "trainers.bias_features": 10, "coupling.pseudo_share": 0.3}
+            | {"trainers.features_growth": 6.0, "stocks.hazard": 0.1, "trainers.harmonisation": 0.5},
+        ),
+        # Trainers with the same records and encoder, but other heads before.
+        (
+            1,
+            {"trainers.retrain_interval": 1, "trainers.reuse": 0.5, "trainers.records": 0, "trainers.count": 3}
+            | {"infrastructure.openness": 1.0, "trainers.features_growth": 3.0, "trainers.objective": "masked"},
+        ),
+    ],
+)
+def test_several_properties(seed: int, changes: dict[str, Any]) -> None:
+    dock(Parameters().updated({**LEARNING, **SEVERAL, **changes}), seed, 13)
 
 
 POLICY_GROUPS = [
@@ -361,6 +424,7 @@ def test_the_loss_of_numbered_nodes() -> None:
         (2, ["functional_revision", "funding_cut"], {}),
         (3, ["objective_shift"], {"space.top_share": 0.2}),
         (4, ["functional_revision", "objective_shift", "poisoning"], {"trainers.physical_prior": True}),
+        (5, ["functional_revision", "objective_shift", "poisoning"], {**SEVERAL, "trainers.delta_learning": True}),
     ],
 )
 def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
@@ -370,7 +434,7 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 
 def test_relabelled_families() -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
+    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood", "space.properties": 2})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 
@@ -382,6 +446,7 @@ def test_relabelled_families() -> None:
         (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
         (5, {"field": "binned", "families": 2, "materials": 80}),
+        (6, {"properties": 3, "factors": 2, "phase_jump": 0.5, "relatedness": 0.7}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )

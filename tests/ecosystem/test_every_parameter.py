@@ -43,6 +43,11 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "space.view_noise": {"space.observed_dims": 64},
     "space.curvature": {"space.observed_dims": 64},
     "trainers.features_most": {"trainers.features_growth": 20.0},
+    "space.factors": {"space.properties": 3},
+    "space.relatedness": {"space.properties": 3},
+    "planners.demand": {"space.properties": 3},
+    "modalities.simulated_focus": {"space.properties": 3},
+    "modalities.measured_focus": {"space.properties": 3},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
