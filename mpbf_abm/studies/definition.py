@@ -361,6 +361,9 @@ class Engine(Section):
         return lines_where((self.kind == "local" and (self.address or self.options or self.cluster != "local"), local))
 
 
+Goal = Literal["max", "min"]
+
+
 class Space(Section):
     """Materials that all runs share, instead of a synthetic space for each seed.
 
@@ -371,7 +374,8 @@ class Space(Section):
     table : str
         File of formulas, with columns `formula`, `measured` and perhaps `simulated`, `year`, `family`.
     pool : str
-        File of settings with a column `objective`.
+        File of settings with a column `objective`. This, `measured`, `simulated`, `goal` and both units may be lists,
+        with one entry for each property.
     descriptors, ordinal, ignore
         Columns of a pool's settings, those whose levels have an order (a table of lists), and those to leave out.
     goal : str
@@ -388,17 +392,17 @@ class Space(Section):
     table: str | None = None
     pool: str | None = None
     formula: str | None = None
-    measured: str | None = None
-    simulated: str | None = None
+    measured: str | tuple[str, ...] | None = None
+    simulated: str | tuple[str, ...] | None = None
     year: str | None = None
     family: str | None = None
-    objective: str | None = None
+    objective: str | tuple[str, ...] | None = None
     descriptors: tuple[str, ...] | None = None
     ordinal: dict[str, tuple[str, ...]] | None = None
     ignore: tuple[str, ...] | None = None
-    goal: Literal["max", "min"] = "max"
-    unit: str | None = None
-    simulated_unit: str | None = None
+    goal: Goal | tuple[Goal, ...] = "max"
+    unit: str | tuple[str, ...] | None = None
+    simulated_unit: str | tuple[str, ...] | None = None
     duplicates: Literal["mean", "median", "first", "raise"] | None = None
     drop: bool = False
 

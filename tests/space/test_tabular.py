@@ -773,7 +773,7 @@ def test_another_measured_column_does_not_forbid_a_merge():
         ({"ordinal": {"solvent": ["DMF", "THF"]}}, "4 rows with a level that is not in its order (DMF, THF)"),
         ({"ordinal": {"solvent": ["DMF"]}}, "at least two levels"),
         ({"ordinal": {"solvents": ["a", "b"]}}, "did you mean 'solvent'?"),
-        ({"ordinal": {"score": ["a", "b"]}}, "is the objective"),
+        ({"ordinal": {"score": ["a", "b"]}}, "is an objective"),
         ({"ignore": ["tmep"]}, "did you mean 'temp'?"),
         ({"ignore": ["temp"], "descriptors": ["temp"]}, "also among the settings"),
         ({"ordinal": {"solvent": [*SOLVENTS]}, "descriptors": ["temp"], "ignore": []}, "not among the descriptors"),
