@@ -469,12 +469,12 @@ class MaterialsSpace(Shown):
         )
         return graph
 
-    @property
+    @cached_property
     def scale(self) -> tuple[float, float]:
         """Mean and sd of the first property in its unit."""
         return self.quantities[0].mean, self.quantities[0].sd
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """Unit of the first property."""
         return self.quantities[0].unit

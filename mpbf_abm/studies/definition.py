@@ -361,7 +361,14 @@ class Engine(Section):
         return lines_where((self.kind == "local" and (self.address or self.options or self.cluster != "local"), local))
 
 
-Goal = Literal["max", "min"]
+def _texts(value: Any) -> Any:
+    for text in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(text, str):
+            raise ValueError("must be a text, or a list of texts")
+    return value
+
+
+Texts = Annotated[str | tuple[str, ...], BeforeValidator(_texts)]  # of one property, or of each
 
 
 class Space(Section):
@@ -379,7 +386,7 @@ class Space(Section):
     descriptors, ordinal, ignore
         Columns of a pool's settings, those whose levels have an order (a table of lists), and those to leave out.
     goal : str
-        max or min.
+        max or min, checked when the file is read.
     unit, simulated_unit : str
         Units of the property and of the simulated column, where they differ.
     duplicates : str
@@ -392,17 +399,17 @@ class Space(Section):
     table: str | None = None
     pool: str | None = None
     formula: str | None = None
-    measured: str | tuple[str, ...] | None = None
-    simulated: str | tuple[str, ...] | None = None
+    measured: Texts | None = None
+    simulated: Texts | None = None
     year: str | None = None
     family: str | None = None
-    objective: str | tuple[str, ...] | None = None
+    objective: Texts | None = None
     descriptors: tuple[str, ...] | None = None
     ordinal: dict[str, tuple[str, ...]] | None = None
     ignore: tuple[str, ...] | None = None
-    goal: Goal | tuple[Goal, ...] = "max"
-    unit: str | tuple[str, ...] | None = None
-    simulated_unit: str | tuple[str, ...] | None = None
+    goal: Texts = "max"
+    unit: Texts | None = None
+    simulated_unit: Texts | None = None
     duplicates: Literal["mean", "median", "first", "raise"] | None = None
     drop: bool = False
 
