@@ -148,10 +148,10 @@ class PoolOptions:
 
     objective: list[str] = _column(f"Column of a pool's objective{MORE}", ())
     goal: list[str] = one_of(
-        f"Whether small or large values are sought. [default: max]{MORE}", "min", "max", panel=DATA, default=()
+        f"Whether small or large values are sought{MORE} [default: max]", "min", "max", panel=DATA, default=()
     )
     unit: list[str] = option(
-        "UNIT", f"Unit of the property. [default: name of its column]{MORE}", panel=DATA, default=()
+        "UNIT", f"Unit of the property{MORE} [default: name of its column]", panel=DATA, default=()
     )
     duplicates: str | None = option(
         "|".join(MERGING), "Merging of rows of the same composition. [default: mean]", None, lambda: MERGING, DATA
@@ -192,7 +192,7 @@ class DataOptions(PoolOptions):
     year: str | None = _column("Column of the year of first report.")
     family: str | None = _column("Column of families. [default: by chemistry]")
     simulated_unit: list[str] = option(
-        "UNIT", f"Unit of the simulated column. [default: that of --unit]{MORE}", panel=DATA, default=()
+        "UNIT", f"Unit of the simulated column{MORE} [default: that of --unit]", panel=DATA, default=()
     )
 
     def columns(self) -> dict[str, Any]:
