@@ -69,6 +69,23 @@ def test_a_report_for_machines(mpbf):
     assert found["top"]["best"] == [{"name": "AlN", "value": pytest.approx(6.5)}]
 
 
+def test_several_properties_are_reported_one_after_the_other(mpbf):
+    several = ("--measured=pbe", "--simulated=", "--simulated=gap", "--unit=eV", "--goal=max", "--goal=min")
+    code, out, _ = mpbf("good.csv", *COLUMNS, *several)
+    assert code == 0
+    head, gap, pbe = re.split("property '(?:gap|pbe)' ", out)
+    assert head.count("- rows of one material differ by an sd of") == 2
+    assert gap.startswith("[eV], max sought: 1.5 to 6.5")
+    assert pbe.startswith("[eV], min sought: 0.5 to 3.25")
+    assert "simulated less measured" not in gap
+    assert "simulated less measured: +" in pbe
+    assert "best: KCl (0.75)" in pbe or "best: NaCl (0.5" in pbe
+    code, out, _ = mpbf("good.csv", *COLUMNS, *several, "--json")
+    found = json.loads(out)
+    assert [(p["name"], p["goal"]) for p in found["properties"]] == [("gap", "max"), ("pbe", "min")]
+    assert found["property"] == found["properties"][0]["property"]
+
+
 def test_faulty_rows_are_told_beside_the_report(mpbf):
     code, out, err = mpbf("bad.csv", *COLUMNS)
     assert code == 2
@@ -116,6 +133,8 @@ def test_a_pool_is_reported(mpbf):
             ["--simulated-unit: 'K' cannot be converted to 'eV'"],
         ),
         (["good.csv", *COLUMNS, "--goal=most"], ["--goal = 'most': must be min or max"]),
+        (["good.csv", *COLUMNS, "--measured=gap", "--unit=a", "--unit=b"], ["--measured: 'gap' is named twice"]),
+        (["good.csv", *COLUMNS, "--unit=a", "--unit=b"], ["--unit: 2 given, columns: 1"]),
         (["none.csv", *COLUMNS], ["none.csv: cannot be read"]),
     ],
 )

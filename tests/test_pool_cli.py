@@ -119,6 +119,7 @@ def test_faulty_rows_are_refused_or_dropped(mpbf):
     [
         (["nothing.csv", "--objective=goal"], ["nothing.csv: cannot be read"]),
         (["pool.csv"], ["needs --objective"]),
+        (["pool.csv", "--objective=goal", "--objective=heat"], ["--objective: 2 are given; a campaign seeks one"]),
         (["pool.csv", "--objective=gaol"], ["did you mean 'goal'"]),
         (
             ["pool.csv", *QUICK, "--acquisition=best", "--budget=99", "--batch=0", "--kappa=-1"],

@@ -149,7 +149,7 @@ def of_run(name: str, help: str, default: int | None = None) -> Any:
     return option("INTEGER", help, parse, default=default)
 
 
-def one_of(help: str, *choices: str, panel: str | None = None, default: str | None = None) -> Any:
+def one_of(help: str, *choices: str, panel: str | None = None, default: Any = None) -> Any:
     """Declare an option with a few values."""
 
     def parse(text: str) -> str:

@@ -23,7 +23,7 @@ from mpbf_abm.cli.options import (
     given,
     workers,
 )
-from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_all, refuse_any
 from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TableReading(DataOptions):
         missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
         others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
         pools = [f"{flag(n)} belongs to a pool, with --objective" for n in OF_POOL if n in columns]
-        refuse_any(missing + pools if self.objective is None else others)
+        refuse_any(others if self.objective else missing + pools)
 
 
 def check(
@@ -59,7 +59,7 @@ def check(
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.reports.materials import table_text
 
-    columns = {"table" if reading.objective is None else "pool": file, **reading.columns()}
+    columns = {"pool" if reading.objective else "table": file, **reading.columns()}
     try:
         space = reading.read(drop=True, **columns)
     except ConfigurationError:
@@ -70,7 +70,7 @@ def check(
     dropped = found["dropped"]
     refuse(dropped["count"] and not reading.drop, [f"{line}; --drop leaves them out" for line in dropped["reasons"]])
     complain(dropped["reasons"])
-    if reading.objective is None:
+    if not reading.objective:
         # What a run on these materials would be refused for is said where the table is looked at.
         refused = "a run of the preset default on this table would be refused"
         complain([f"{refused}: {fault}" for fault in faults_of(RunSpec(Parameters(), space=space).check)])
@@ -98,11 +98,13 @@ class PoolReading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse(not self.objective, "a pool needs --objective")
+        several = f"--objective: {len(self.objective)} are given; a campaign seeks one"
+        refuse_all((not self.objective, "a pool needs --objective"), (len(self.objective) > 1, several))
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
-        options = given(top_share=self.top, unit=self.unit, duplicates=self.duplicates) | self.settings_columns()
+        unit = self.unit or None
+        options = given(top_share=self.top, unit=unit, duplicates=self.duplicates) | self.settings_columns()
         return self.read(pool=file, objective=self.objective, **options)
 
 

@@ -130,8 +130,8 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _column(help: str) -> Any:
-    return option("COLUMN", help, panel=DATA)
+def _column(help: str, default: Any = None) -> Any:
+    return option("COLUMN", help, panel=DATA, default=default)
 
 
 def _ordered(text: str) -> tuple[str, list[str]]:
@@ -146,9 +146,13 @@ def _ordered(text: str) -> tuple[str, list[str]]:
 class PoolOptions:
     """How a pool of settings is read."""
 
-    objective: str | None = _column("Column of the pool's objective.")
-    goal: str = one_of("Whether small or large values are sought.", "min", "max", panel=DATA, default="max")
-    unit: str | None = option("UNIT", "Unit of the property. [default: name of its column]", panel=DATA)
+    objective: list[str] = _column(f"Column of a pool's objective{MORE}", ())
+    goal: list[str] = one_of(
+        f"Whether small or large values are sought{MORE} [default: max]", "min", "max", panel=DATA, default=()
+    )
+    unit: list[str] = option(
+        "UNIT", f"Unit of the property{MORE} [default: name of its column]", panel=DATA, default=()
+    )
     duplicates: str | None = option(
         "|".join(MERGING), "Merging of rows of the same composition. [default: mean]", None, lambda: MERGING, DATA
     )
@@ -173,7 +177,7 @@ class PoolOptions:
         drop = self.drop if drop is None else drop
         kind, read = ("table", MaterialsSpace.from_table) if "table" in columns else ("pool", MaterialsSpace.from_pool)
         try:
-            return read(columns.pop(kind), **columns, goal=self.goal, on_error="drop" if drop else "raise")
+            return read(columns.pop(kind), **columns, goal=self.goal or "max", on_error="drop" if drop else "raise")
         except ConfigurationError as error:
             raise ConfigurationError([_as_options(fault) for fault in error.faults]) from None
 
@@ -183,21 +187,24 @@ class DataOptions(PoolOptions):
     """How a table of formulas or a pool of settings is read."""
 
     formula: str | None = _column("Column of formulas.")
-    measured: str | None = _column("Column of the measured property.")
-    simulated: str | None = _column("Column of the simulated property.")
+    measured: list[str] = _column(f"Column of the measured property{MORE}", ())
+    simulated: list[str] = _column(f"Column of the simulated property, in the order of --measured{MORE}", ())
     year: str | None = _column("Column of the year of first report.")
     family: str | None = _column("Column of families. [default: by chemistry]")
-    simulated_unit: str | None = option("UNIT", "Unit of the simulated column. [default: that of --unit]", panel=DATA)
+    simulated_unit: list[str] = option(
+        "UNIT", f"Unit of the simulated column{MORE} [default: that of --unit]", panel=DATA, default=()
+    )
 
     def columns(self) -> dict[str, Any]:
         """Return the columns and options that were given."""
-        columns = given(**{name: getattr(self, name) for name in ("objective", *OF_BOTH, *OF_TABLE)})
-        return columns | self.settings_columns()
+        named = {name: getattr(self, name) for name in ("objective", *OF_BOTH, *OF_TABLE)}
+        return {name: value for name, value in named.items() if value not in (None, (), [])} | self.settings_columns()
 
 
 OF_TABLE = ("formula", "measured", "simulated", "year", "family", "simulated_unit")
 OF_POOL = ("descriptors", "ordinal", "ignore")
 OF_BOTH = ("unit", "duplicates")
+REPEATED = ("objective", "measured", "simulated", "goal", "unit", "simulated_unit")  # once for each property
 NEEDS = (
     *(("table", (column,)) for column in ("formula", "measured")),
     *((name, ("table",)) for name in OF_TABLE),
@@ -246,4 +253,4 @@ def _as_options(fault: str) -> str:
     for python, words in WORDS.items():
         fault = fault.replace(python, words)
     fault = re.sub(r"\bignore='([^']*)'", r"--ignore '\1'", fault)
-    return f"--{fault}" if fault.startswith(tuple(f"{name}: " for name in OF_POOL)) else fault
+    return f"--{fault}" if fault.startswith(tuple(f"{name}: " for name in (*OF_POOL, *REPEATED))) else fault

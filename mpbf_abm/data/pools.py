@@ -1,4 +1,4 @@
-"""Pools: a table of settings and one objective; numbers, and texts as factors."""
+"""Pools: a table of settings and their objective, or several; numbers, and texts as factors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.data.spaces import Goal, OnError, fields_of, options_of, to_variance
-from mpbf_abm.data.tables import Rule, Table, TableCheck, numbers
+from mpbf_abm.data.tables import Columns, Rule, Table, TableCheck, alone, listed, numbers
 from mpbf_abm.errors import DataError
 
 MOST_LEVELS = 0.5  # a text with more levels than this share of the rows names rows, and is no factor
@@ -65,13 +65,13 @@ class Factor(NamedTuple):
 def from_pool(
     table: Table,
     *,
-    objective: str,
-    goal: Goal = "max",
+    objective: Columns,
+    goal: Goal | Sequence[Goal] = "max",
     descriptors: Sequence[str] | None = None,
     ordinal: Mapping[str, Sequence[str]] | None = None,
     ignore: Sequence[str] = (),
     on_error: OnError = "raise",
-    unit: str | None = None,
+    unit: Columns | None = None,
     duplicates: Rule = "mean",
     top_share: float | None = None,
     seed: int = 0,
@@ -86,10 +86,10 @@ def from_pool(
     ----------
     table : path or DataFrame
         As in :func:`mpbf_abm.data.spaces.from_table`.
-    objective : str
-        Column of the objective.
-    goal : {"max", "min"}
-        Whether a large or a small value is sought.
+    objective : str or sequence of str
+        Column of the objective, or columns of several (at most 64), with a number in every row.
+    goal : {"max", "min"}, or a sequence of them
+        Whether a large or a small value is sought. Like the unit, one for all objectives or one for each.
     descriptors : sequence of str, optional
         Columns of the settings. Without it, every other column, but those that count or name the rows; what is left
         out is in ``origin["left_out"]``, with the reason.
@@ -99,8 +99,8 @@ def from_pool(
         Columns to leave out, although rows that differ in them alone are merged.
     on_error : {"raise", "drop"}
         Whether faulty rows are refused or left out.
-    unit : str, optional
-        Unit of the objective; the name of its column if not given.
+    unit : str or sequence of str, optional
+        Unit of the objective; the name of its column if not given, or ''.
     duplicates : {"mean", "median", "first", "raise"}
         What becomes of rows of the same settings.
     top_share : float, optional
@@ -114,16 +114,18 @@ def from_pool(
         With one line per fault, all at once; also if a column that is left out, and is not in `ignore`, tells rows
         apart that would be merged.
     """
+    objective, goal, unit = map(alone, (objective, goal, unit))
     options = options_of(locals())
     share = 0.05 if top_share is None else top_share
     check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
-    target = check.numbers(objective, "objective")
+    sought = check.sought("objective", objective, goal, unit)
     orders = {name: [str(level).strip() for level in levels] for name, levels in (ordinal or {}).items()}
-    ignored, given = _listed(ignore), None if descriptors is None else _listed(descriptors)
-    _check_names(check, objective, given, orders, ignored)
-    chosen, left = _chosen(check, objective, given, orders, ignored)
+    ignored, given, targets = listed(ignore), None if descriptors is None else listed(descriptors), listed(objective)
+    _check_names(check, targets, given, orders, ignored)
+    chosen, left = _chosen(check, targets, given, orders, ignored)
     if not chosen:
-        check.faults.append(f"{check.label}: no column of settings beside '{objective}'")
+        beside = ", ".join(f"'{name}'" for name in targets)
+        check.faults.append(f"{check.label}: no column of settings beside {beside}")
     factors = [_factor(check, name, orders.get(name)) for name in chosen]
     keep = check.finish()
 
@@ -133,7 +135,7 @@ def from_pool(
     box = np.concatenate([f.scaled(keep) for f in used], axis=1)
     keys = [row.tobytes() for row in np.rint(box * 1e9).astype(np.int64)]
     _check_left_out(check, left, ignored, keys, keep)
-    rows = check.merged(objective, target, keep, keys, lambda i: ", ".join(f.texts[keep[i]] for f in factors))
+    rows = check.merged(sought, keep, keys, lambda i: ", ".join(f.texts[keep[i]] for f in factors))
     n = len(rows.first)
     share = 0.01 if top_share is None and n > 1000 else share
     fields = fields_of(rows, to_variance(box[rows.first]), np.zeros(n, np.int64), ("pool",), share, seed)
@@ -144,20 +146,20 @@ def from_pool(
         "left_out": left,
     }
     origin = {**check.origin("pool", options), "materials": n, **about, **rows.notes}
-    return fields | {"unit": objective if unit is None else unit, "origin": origin}
-
-
-def _listed(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+    return fields | {"origin": origin}
 
 
 def _check_names(
-    check: TableCheck, objective: str, given: Sequence[str] | None, orders: Mapping[str, list[str]], ignored: list[str]
+    check: TableCheck,
+    targets: list[str],
+    given: Sequence[str] | None,
+    orders: Mapping[str, list[str]],
+    ignored: list[str],
 ) -> None:
     """Note names that are no columns, or stand where they cannot."""
     for role, names in (("descriptors", given or ()), ("ordinal", orders), ("ignore", ignored)):
-        if objective in names:
-            check.faults.append(f"{role}: '{objective}' is the objective and cannot describe the settings")
+        for name in {*targets} & {*names}:
+            check.faults.append(f"{role}: '{name}' is an objective and cannot describe the settings")
         if role != "descriptors":
             for name in names:
                 check.column(name, role)
@@ -171,13 +173,17 @@ def _check_names(
 
 
 def _chosen(
-    check: TableCheck, objective: str, given: Sequence[str] | None, orders: Mapping[str, list[str]], ignored: list[str]
+    check: TableCheck,
+    targets: list[str],
+    given: Sequence[str] | None,
+    orders: Mapping[str, list[str]],
+    ignored: list[str],
 ) -> tuple[list[str], dict[str, str]]:
     """Return the columns that are settings, and those that are left out with the reason."""
-    others = [str(name) for name in dict.fromkeys(check.source.frame.columns) if name != objective]
+    others = [str(name) for name in dict.fromkeys(check.source.frame.columns) if name not in targets]
     left = dict.fromkeys([name for name in others if name in ignored], "ignored")
     if given is not None:
-        named = [name for name in dict.fromkeys(given) if name != objective]
+        named = [name for name in dict.fromkeys(given) if name not in targets]
         return named, left | {n: "not among the descriptors" for n in others if n not in named and n not in left}
     reasons = {name: "" if name in orders else _no_setting(check, name) for name in others if name not in left}
     # Where there are no other columns, those that count or name the rows describe the settings.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
-from mpbf_abm.data.synthetic import adjacent_similarity, knn_similarity, largest, top_set
-from mpbf_abm.data.tables import Merged, Rule, Table, TableCheck, merge
-from mpbf_abm.errors import DataError, one_line
+from mpbf_abm.data.synthetic import adjacent_similarity, knn_similarity, largest, named, top_set
+from mpbf_abm.data.tables import Columns, Merged, Rule, Sought, Table, TableCheck, alone, listed, merge
+from mpbf_abm.errors import DataError, one_line, refuse
 from mpbf_abm.streams import Streams
 
 Goal = Literal["max", "min"]
@@ -32,14 +32,14 @@ def from_table(
     table: Table,
     *,
     formula: str,
-    measured: str,
-    simulated: str | None = None,
+    measured: Columns,
+    simulated: Columns | None = None,
     year: str | None = None,
     family: str | None = None,
-    goal: Goal = "max",
+    goal: Goal | Sequence[Goal] = "max",
     on_error: OnError = "raise",
-    unit: str | None = None,
-    simulated_unit: str | None = None,
+    unit: Columns | None = None,
+    simulated_unit: Columns | None = None,
     duplicates: Rule = "mean",
     families: int | None = None,
     min_family: int = 20,
@@ -57,22 +57,26 @@ def from_table(
     table : path or DataFrame
         A file of delimited text (``.csv``, ``.tsv``, ``.txt``), JSON (``.json``, ``.jsonl``) or Parquet
         (:mod:`mpbf_abm.data.tables`).
-    formula, measured : str
-        Columns of the formula and of the measured property.
-    simulated : str, optional
-        Column of the simulated property. Without it, simulation is exact.
+    formula : str
+        Column of the formula.
+    measured : str or sequence of str
+        Column of the measured property, or columns of several (at most 64). Of several, cells may be empty: a material
+        needs a number in each column, in whatever row of its composition; rows of others are faulty.
+    simulated : str or sequence of str, optional
+        Columns of the simulated properties, in the order of `measured`. Without one, or with '' in its place,
+        simulation of that property is exact.
     year : str, optional
         Column of the year of first report.
     family : str, optional
         Column that names the family; taken as it is. Without it, families follow chemistry.
-    goal : {"max", "min"}
-        Whether a large or a small value is sought.
+    goal : {"max", "min"}, or a sequence of them
+        Whether a large or a small value is sought. Like both units, one for all properties or one for each.
     on_error : {"raise", "drop"}
         Whether faulty rows are refused or left out (then listed in ``origin["dropped"]``).
-    unit : str, optional
-        Unit of the property; the name of the measured column if not given.
-    simulated_unit : str, optional
-        Unit of the simulated column, converted to `unit`; the same if not given.
+    unit : str or sequence of str, optional
+        Unit of the property; the name of the measured column if not given, or ''.
+    simulated_unit : str or sequence of str, optional
+        Unit of the simulated column, converted to `unit`; the same if not given, or ''.
     duplicates : {"mean", "median", "first", "raise"}
         What becomes of rows of the same composition. Those that contradict each other are in ``origin["conflicts"]``.
     families : int, optional
@@ -92,6 +96,7 @@ def from_table(
     DataError
         With one line per fault, all at once.
     """
+    measured, simulated, goal, unit, simulated_unit = map(alone, (measured, simulated, goal, unit, simulated_unit))
     options = options_of(locals())
     check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
     check.choice("similarity", similarity, ("descriptors", "elements"))
@@ -99,8 +104,8 @@ def from_table(
     if families is not None:
         check.whole("families", families)
     texts = check.texts(formula, "formula")
-    target = check.numbers(measured, "measured")
-    model = _simulated(check, simulated, simulated_unit, unit)
+    sought = check.sought("measured", measured, goal, unit)
+    models = _simulated(check, simulated, simulated_unit, sought)
     years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
     _check_formulas(check, formula, texts)
@@ -108,7 +113,11 @@ def from_table(
 
     names = [texts[i] for i in keep]
     fractions = chemistry.composition_matrix(names)
-    rows = check.merged(measured, target, keep, chemistry.composition_keys(fractions), names.__getitem__)
+    keys = chemistry.composition_keys(fractions)
+    if len(sought) > 1:
+        whole = check.complete([*sought, *(m for m in models if m.name)], keep, keys)
+        keep, fractions, names, keys = keep[whole], fractions[whole], *([x[i] for i in whole] for x in (names, keys))
+    rows = check.merged(sought, keep, keys, names.__getitem__)
     fractions = fractions[rows.first]
     points, explained = _principal(chemistry.descriptors(fractions))
     named = None if groups is None else [groups[i] for i in keep[rows.first]]
@@ -117,18 +126,14 @@ def from_table(
     fields = fields_of(rows, points, number, labels, top_share, seed)
     if similarity == "elements":
         fields["similarity"] = _by_elements(fractions[order], fields["start"])
-    if model is not None:
-        shifted = (merge(model[keep], rows.same, duplicates) - rows.scale[0]) / rows.scale[1]
-        if np.abs(shifted).max() > FARTHEST:
-            far = f"'{simulated}' lies up to {np.abs(shifted).max():.1g} sd from the mean of '{measured}'"
-            raise DataError(f"{check.label}: column {far}; both must have the same unit")
-        fields |= {"simulated": shifted.astype(np.float32)[order], "has_simulated": True}
+    if any(model.name for model in models):
+        fields |= {"simulated": _shifted(check, models, keep, rows)[:, order].ravel(), "has_simulated": True}
     fields["dims"]["gauge"] = GAUGE_WIDTH
     if years is not None:
         fields["year"] = pd.Series(years[keep].astype(np.int64)).groupby(rows.same).min().to_numpy()[order]
     about = {"families": len(labels), **rows.notes, "explained_variance": explained}
     origin = {**check.origin("table", options), "materials": len(order), **about}
-    return fields | {"unit": measured if unit is None else unit, "origin": origin}
+    return fields | {"origin": origin}
 
 
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -137,13 +142,38 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
     return {k: {n: list(x) for n, x in v.items()} if isinstance(v, Mapping) else v for k, v in plain.items()}
 
 
-def _simulated(check: TableCheck, column: str | None, unit: str | None, to: str | None) -> Float | None:
-    """Return the simulated column in the unit of the measured one, None without one."""
-    if column is None:
-        check.faults += ["simulated_unit needs simulated"] * (unit is not None)
-        return None
-    values = check.numbers(column, "simulated")
-    return values if unit is None else check.converted(values, unit, to)
+def _simulated(
+    check: TableCheck, columns: Columns | None, unit: Columns | None, sought: Sequence[Sought]
+) -> list[Sought]:
+    """Return the simulation of each property in the unit of the measured column: without a name that column itself."""
+    names = listed(columns)
+    if len(names) > len(sought):
+        check.faults.append(f"simulated: {len(names)} columns for {len(sought)} measured; each belongs to one of them")
+    check.faults += ["simulated_unit needs simulated"] * (unit is not None and not names)
+    units = check.one_each("simulated_unit", unit, len(sought))
+    models = [s._replace(name="") for s in sought]
+    for t, (s, name, own) in enumerate(zip(sought, names, units, strict=False)):
+        if name:
+            values = check.numbers(name, "simulated", gaps=len(sought) > 1)
+            models[t] = s._replace(name=name, values=check.converted(values, own, s.unit) if own else values)
+    return models
+
+
+def _shifted(check: TableCheck, models: Sequence[Sought], keep: Int, rows: Merged) -> Float32:
+    """Return the simulated properties of every material, in sd of the measured one from its mean (T, n)."""
+    made, faults = rows.values.copy(), []
+    for t, (model, quantity) in enumerate(zip(models, rows.quantities, strict=True)):
+        if not model.name:
+            continue
+        given = np.isfinite(model.values[keep])
+        values = merge(model.values[keep[given]], rows.same[given], check.duplicates)
+        shifted = (values - quantity.mean) / quantity.sd
+        if np.abs(shifted).max() > FARTHEST:
+            far = f"'{model.name}' lies up to {np.abs(shifted).max():.1g} sd from the mean of '{quantity.name}'"
+            faults.append(f"{check.label}: column {far}; both must have the same unit")
+        made[t] = shifted
+    refuse(faults, faults, DataError)
+    return made
 
 
 def _check_formulas(check: TableCheck, column: str, texts: list[str]) -> None:
@@ -170,26 +200,26 @@ def fields_of(
     """Return the fields of a space of merged rows, by rising family; simulation is exact."""
     order = np.argsort(number, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
-    stored, standard = points[order].astype(np.float32), rows.values[order]
+    stored, standard = points[order].astype(np.float32), np.ascontiguousarray(rows.values[:, order])
     n = len(order)
     feasible = np.ones(n, bool)
     return {
         "descriptors": stored,
         "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
         "start": start,
-        "property": standard,
-        "simulated": standard.copy(),
+        "property": standard.ravel(),
+        "simulated": standard.flatten(),
         "difficulty": np.ones(n, np.float32),
         "feasible": feasible,
-        "proxy": _proxy(stored, standard, Streams(seed)),
+        "proxy": np.concatenate([_proxy(stored, y, Streams(seed), t) for t, y in enumerate(standard)]),
         "similarity": _similarity(stored, start),
         "family_keys": np.arange(len(labels)),
         "material_keys": np.arange(n),
-        "top": top_set(standard, feasible, share),
+        "top": np.concatenate([top_set(y, feasible, share) for y in standard]),
         "dense": largest(np.diff(start), DENSE_SHARE),
         "family_names": labels,
         "names": tuple(rows.names[i] for i in order),
-        "scale": rows.scale,
+        "quantities": rows.quantities,
         "has_simulated": False,
     }
 
@@ -227,12 +257,12 @@ def _principal(raw: Float) -> tuple[Float, float]:
     return to_variance(standard @ axes), float(power[keep].sum() / power.sum())
 
 
-def _proxy(columns: Float32, standard: Float32, streams: Streams) -> Float32:
+def _proxy(columns: Float32, standard: Float32, streams: Streams, number: int) -> Float32:
     """Build a misaligned objective: a direction among the descriptors with its share of the property taken out."""
     y = standard.astype(np.float64) - float(standard.mean(dtype=np.float64))
-    direction = streams.normal("space.proxy", 0, columns.shape[1])
+    direction = streams.normal(named("space.proxy", number), 0, columns.shape[1])
     # Where the descriptors are the property itself nothing is left of them, and noise takes their place.
-    for values in (columns @ direction, streams.normal("space.proxy.noise", 0, len(y))):
+    for values in (columns @ direction, streams.normal(named("space.proxy.noise", number), 0, len(y))):
         centred = values - values.mean()
         rest = centred - y * (centred @ y) / (y @ y)
         if rest.std() > 1e-3 * centred.std():

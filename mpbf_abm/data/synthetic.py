@@ -12,6 +12,7 @@ field.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,27 @@ MESO_LENGTH = 2.0
 FIELD_FEATURES = 192
 GRIDS = 64
 CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a property is in the world: ``value = mean + sd * property``.
+
+    Attributes
+    ----------
+    name, unit : str
+    mean, sd : float
+        In the unit; the sd is negative where a small value is sought.
+    """
+
+    name: str
+    unit: str = "sd"
+    mean: float = 0.0
+    sd: float = 1.0
+
+    def in_unit(self, standardised: Float | float) -> Float | float:
+        """Return standardised values in the unit."""
+        return self.mean + self.sd * standardised
 
 
 def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
@@ -83,6 +105,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
         "top": np.concatenate([top_set(y, feasible, p.top_share) for y in value]),
         "dense": dense,
         "family_names": tuple(f"family {k}" for k in range(p.families)),
+        "quantities": tuple(Quantity(f"property {t}") for t in range(p.properties)),
         "gauge_amplitude": p.gauge_amplitude,
         "origin": {"kind": "synthetic", "seed": streams.seed},
         "noise_keys": original.astype(np.uint64),

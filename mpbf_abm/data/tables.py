@@ -11,9 +11,9 @@ import re
 import textwrap
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -23,7 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean, one_line
+from mpbf_abm.data.synthetic import Quantity
+from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean, one_line, refuse, tried
+from mpbf_abm.parameters import value_faults
 from mpbf_abm.streams import check_seed, is_whole
 
 if TYPE_CHECKING:
@@ -480,6 +482,40 @@ def conflicts(
     ]
 
 
+Columns = str | Sequence[str]  # one column, or several in the order of the properties
+
+
+def listed(given: Any) -> list[Any]:
+    """Return what may be one, several or none as a list."""
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+
+
+def alone(given: Any) -> Any:
+    """Return several as a list, one as itself, and None for none."""
+    several = listed(given)
+    return several if len(several) > 1 else several[0] if several else None
+
+
+class Sought(NamedTuple):
+    """A column that becomes a property.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        '' where none is given.
+    goal : {"max", "min"}
+    values : float (rows of the table,)
+    """
+
+    name: str
+    unit: str
+    goal: str
+    values: Float
+
+
 class Merged(NamedTuple):
     """Rows of a table after those of the same material or setting became one.
 
@@ -490,19 +526,19 @@ class Merged(NamedTuple):
     first : int (n,)
         First of these rows for each material.
     names : tuple of str (n,)
-    values : float32 (n,)
-        Property in sd from the mean; large is sought.
-    scale : (float, float)
-        Mean, and sd with the sign of the goal.
+    values : float32 (T, n)
+        Properties in sd from the mean; large is sought.
+    quantities : tuple of Quantity (T,)
     notes : dict
-        For ``origin``: how many rows were merged, their pooled sd in sd of the property, and conflicts.
+        For ``origin``: how many rows were merged, their pooled sd in sd of the property, and conflicts. Of several
+        properties these are the first's, and ``properties`` has those of each.
     """
 
     same: Int
     first: Int
     names: tuple[str, ...]
     values: NDArray[np.float32]
-    scale: tuple[float, float]
+    quantities: tuple[Quantity, ...]
     notes: dict[str, Any]
 
 
@@ -528,7 +564,7 @@ class TableCheck:
     """
 
     def __init__(
-        self, table: Table, *, goal: str, on_error: str, duplicates: Rule, top_share: object, seed: object
+        self, table: Table, *, goal: Columns, on_error: str, duplicates: Rule, top_share: object, seed: object
     ) -> None:
         self.faults: list[str] = []
         self.row_faults: list[str] = []
@@ -536,7 +572,8 @@ class TableCheck:
         self._parsed: dict[str, Numbers] = {}
         self.goal, self.on_error, self.duplicates = goal, on_error, duplicates
         for name, allowed in CHOICES.items():
-            self.choice(name, getattr(self, name), allowed)
+            for given in listed(getattr(self, name)) or [None]:
+                self.choice(name, given, allowed)
         if not isinstance(top_share, (int, float)) or not 0 < top_share <= 1:
             self.faults.append(f"top_share = {top_share!r}: must be above 0 and at most 1")
         try:
@@ -596,8 +633,35 @@ class TableCheck:
         """Whether at least half of a column that is there are numbers."""
         return bool(np.isfinite(self.parsed(name).values).mean() >= 0.5)
 
-    def numbers(self, name: str, role: str) -> Float:
-        """Return a column as finite numbers; others are noted as faults and come back as NaN."""
+    def sought(self, role: str, columns: Columns, goal: Columns, unit: Columns | None) -> list[Sought]:
+        """Return the columns that become properties; of several measured ones, cells may be empty."""
+        names = listed(columns)
+        self.faults += [f"{role}: {fault}" for fault in value_faults("space.properties", len(names))]
+        self.faults += [f"{role}: '{n}' is named twice" for n in dict.fromkeys(names) if names.count(n) > 1]
+        goals, units = (self.one_each(option, given, len(names)) for option, given in (("goal", goal), ("unit", unit)))
+        each, gaps = zip(names, units, goals, strict=True), role == "measured" and len(names) > 1
+        return [Sought(n, u, g, self.numbers(n, role, gaps=gaps)) for n, u, g in each]
+
+    def one_each(self, option: str, given: Columns | None, count: int) -> list[str]:
+        """Return a value for each of several columns, of one for all or one for each; '' where none is given."""
+        values = listed(given) or [""]
+        if len(values) not in (1, count):
+            self.faults.append(f"{option}: {len(values)} given, columns: {count}; give one for all or one for each")
+        return values if len(values) == count else values[:1] * count
+
+    def complete(self, columns: Sequence[Sought], keep: Int, keys: Sequence[bytes]) -> Int:
+        """Return which of the rows that were kept are of materials with a number in each column, in whatever row."""
+        same = pd.factorize(np.array(keys, object))[0]
+        for column in columns:
+            lacks = np.bincount(same, np.isfinite(column.values[keep])) == 0
+            bad = np.zeros(len(self.bad), bool)
+            bad[keep] = lacks[same]
+            self.rows(bad, f"column '{column.name}': {{count}} of materials without a value in any row")
+        self.finish()
+        return np.flatnonzero(~self.bad[keep])
+
+    def numbers(self, name: str, role: str, *, gaps: bool = False) -> Float:
+        """Return a column as finite numbers; others are NaN, and noted as faults unless they are gaps (empty cells)."""
         column = self.column(name, role)
         if column is None:
             return np.full(len(self.bad), np.nan)
@@ -616,12 +680,13 @@ class TableCheck:
         kind = f"number up to {LARGEST:g} in size" if large.any() else "finite number"
         kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else kind
         fault, empty = f"column '{name}': {{count}} without a {kind}", column.isna()
-        self.rows(np.isnan(values), fault, lambda i: "empty" if empty.iloc[i] else f"'{column.iloc[i]}'")
+        bad = np.isnan(values) & ~empty.to_numpy() if gaps and not empty.all() else np.isnan(values)
+        self.rows(bad, fault, lambda i: "empty" if empty.iloc[i] else f"'{column.iloc[i]}'")
         return values
 
-    def converted(self, values: Float, unit: str, to: str | None) -> Float:
+    def converted(self, values: Float, unit: str, to: str) -> Float:
         """Express a simulated column in the unit of the measured one."""
-        if to is None:
+        if not to:
             self.faults.append("simulated_unit needs unit, that of the measured column")
             return values
         try:
@@ -657,19 +722,16 @@ class TableCheck:
             self.faults = [f"{self.label}: no usable row is left", *self.row_faults]
         if self.faults:
             raise DataError(map(one_line, self.faults))
-        self.source.notes.extend(f"column '{name}' has decimal commas" for name in commas)
+        notes = [f"column '{name}' has decimal commas" for name in commas]
+        self.source.notes.extend(note for note in notes if note not in self.source.notes)
         return np.flatnonzero(~self.bad)
 
-    def merged(
-        self, column: str, target: Float, keep: Int, keys: Sequence[bytes], name: Callable[[int], str]
-    ) -> Merged:
+    def merged(self, sought: Sequence[Sought], keep: Int, keys: Sequence[bytes], name: Callable[[int], str]) -> Merged:
         """Make one of rows with the same key; refuse repeats, if that is the rule, and values that do not vary.
 
         Parameters
         ----------
-        column : str
-            Name of the property.
-        target : float (rows of the table,)
+        sought : sequence of Sought (T,)
         keep : int (rows,)
         keys : sequence of bytes (rows,)
         name : callable
@@ -684,17 +746,32 @@ class TableCheck:
             more = f"{len(several)} materials or settings stand in more than one row {where}"
             raise DataError(f"{self.label}: {more}; duplicates='mean' averages them")
         names = tuple(name(int(i)) for i in first)
-        values, noise = merge(target[keep], same, self.duplicates), replicate_sd(target[keep], same)
-        if len(values) < 2:
+        if len(first) < 2:
             raise DataError(f"{self.label}: one distinct material or setting is left; a space needs at least two")
+        made, faults = tried(partial(self._standardised, s, keep, same, names) for s in sought)
+        refuse(faults, faults, DataError)
+        values, quantities, notes = zip(*made, strict=True)
+        about = {"merged": len(keep) - len(first), **notes[0]}
+        if len(notes) > 1:
+            about["properties"] = [{"name": s.name, **note} for s, note in zip(sought, notes, strict=True)]
+        return Merged(same, first, names, np.array(values), quantities, about)
+
+    def _standardised(
+        self, sought: Sought, keep: Int, same: Int, names: Sequence[str]
+    ) -> tuple[NDArray[np.float32], Quantity, dict[str, Any]]:
+        """Return a property of every material in sd from the mean, what it is, and how its rows differ."""
+        has = keep[given := np.isfinite(sought.values[keep])]
+        target, same = sought.values[has], same[given]
+        values, noise = merge(target, same, self.duplicates), replicate_sd(target, same)
         mean, sd = float(values.mean()), float(values.std())
         if not sd > 1e-12 * float(np.abs(values).max()):
-            raise DataError(f"{self.label}: column '{column}' is the same for all {len(values)} materials or settings")
-        apart = conflicts(target[keep], same, sd, [self.source.numbers[i] for i in keep], names)
-        spread = None if noise is None else noise / sd
-        notes = {"merged": len(keep) - len(first), "replicate_sd": spread, "conflicts": apart}
-        sd = -sd if self.goal == "min" else sd
-        return Merged(same, first, names, ((values - mean) / sd).astype(np.float32), (mean, sd), notes)
+            same_for = f"is the same for all {len(values)} materials or settings"
+            raise DataError(f"{self.label}: column '{sought.name}' {same_for}")
+        apart = conflicts(target, same, sd, [self.source.numbers[i] for i in has], names)
+        notes = {"replicate_sd": None if noise is None else noise / sd, "conflicts": apart}
+        sd = -sd if sought.goal == "min" else sd
+        quantity = Quantity(sought.name, sought.unit or sought.name, mean, sd)
+        return ((values - mean) / sd).astype(np.float32), quantity, notes
 
     def origin(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
         """Record the source, its digest, the options and what was dropped."""

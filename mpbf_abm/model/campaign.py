@@ -102,6 +102,7 @@ def check_campaign(
     fits, spent = 1 <= founding <= most, f"{founding + 1} to {space.size} experiments, those at the start included"
     faults += lines_where(
         (not pool, "a campaign needs a pool: a space of one family, without a gauge block, all of it feasible"),
+        (space.properties > 1, f"a campaign seeks one objective, not {space.properties}"),
         (not fits, f"founding = {founding}: must be 1 to {most} materials"),
         (fits and not founding < budget <= space.size, f"budget = {budget}: must be {spent}"),
         (batch < 1, f"batch = {batch}: must be at least 1"),

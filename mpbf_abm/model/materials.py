@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
+from mpbf_abm.data.synthetic import Quantity
 from mpbf_abm.errors import DataError, lines_where, refuse
 from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.parameters import Parameters, SpaceParameters
@@ -139,11 +140,9 @@ class MaterialsSpace(Shown):
         Readable names of the materials (formulas).
     year : int (N,), optional
         Year of first report, where known.
-    scale : (float, float)
-        Mean and standard deviation of the property in its own unit: ``value = mean + sd * property``
-        (the sd is negative where the goal is a minimum).
-    unit : str
-        Unit of the property.
+    quantities : tuple of Quantity (T,)
+        Name and unit of each property, and its mean and standard deviation in the unit: ``value = mean + sd *
+        property`` (the sd is negative where the goal is a minimum).
     has_simulated : bool
         Whether ``simulated`` differs from ``property`` by real or synthetic bias.
     gauge_amplitude : float
@@ -170,8 +169,7 @@ class MaterialsSpace(Shown):
     family_names: tuple[str, ...]
     names: Sequence[str] | None = None
     year: Int | None = None
-    scale: tuple[float, float] = (0.0, 1.0)
-    unit: str = "sd"
+    quantities: tuple[Quantity, ...] = (Quantity("property"),)
     has_simulated: bool = True
     gauge_amplitude: float = 1.6
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -190,6 +188,7 @@ class MaterialsSpace(Shown):
             (self.descriptors.shape != shape, f"descriptors have shape {self.descriptors.shape}, expected {shape}"),
             *((not np.isfinite(x).all(), f"{name} holds values that are not finite") for name, x in values.items()),
             (not self.feasible.any(), "no material is feasible"),
+            (len(self.quantities) != self.properties, "every property needs a quantity"),
         )
         refuse(faults, faults, DataError)
 
@@ -220,7 +219,9 @@ class MaterialsSpace(Shown):
         parts = f"{self.size} materials, {len(self.family_names)} families, {self.descriptors.shape[1]} descriptors"
         largest = np.argsort(-self.family_sizes, kind="stable")[:5]
         rows = [[self.family_names[i], int(self.family_sizes[i])] for i in largest]
-        said = f"MaterialsSpace ({source}): {parts}, property in {self.unit}"
+        names = ", ".join(f"{q.name} in {q.unit}" for q in self.quantities)
+        several = f"{self.properties} properties ({names})" if self.properties > 1 else f"property in {self.unit}"
+        said = f"MaterialsSpace ({source}): {parts}, {several}"
         return Glance(said, ("largest families", "materials"), rows, right=(1,))
 
     # ------------------------------------------------------------------ size and families
@@ -468,10 +469,19 @@ class MaterialsSpace(Shown):
         )
         return graph
 
-    def in_unit(self, standardised: Float | float) -> Float | float:
-        """Convert standardised property values to the unit of the data."""
-        mean, sd = self.scale
-        return mean + sd * standardised
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """Mean and sd of the first property in its unit."""
+        return self.quantities[0].mean, self.quantities[0].sd
+
+    @cached_property
+    def unit(self) -> str:
+        """Unit of the first property."""
+        return self.quantities[0].unit
+
+    def in_unit(self, standardised: Float | float, number: int = 0) -> Float | float:
+        """Convert standardised values of a property to the unit of the data."""
+        return self.quantities[number].in_unit(standardised)
 
     # ------------------------------------------------------------------ other ways to the same type
 
@@ -495,7 +505,7 @@ class MaterialsSpace(Shown):
 
     @classmethod
     def from_table(
-        cls, table: str | Path | pd.DataFrame, *, formula: str, measured: str, **options: Any
+        cls, table: str | Path | pd.DataFrame, *, formula: str, measured: str | Sequence[str], **options: Any
     ) -> MaterialsSpace:
         """Build a space from a table of formulas (see :func:`mpbf_abm.data.spaces.from_table`)."""
         from mpbf_abm.data.spaces import from_table
@@ -504,7 +514,9 @@ class MaterialsSpace(Shown):
             return cls(**from_table(table, formula=formula, measured=measured, **options))
 
     @classmethod
-    def from_pool(cls, table: str | Path | pd.DataFrame, *, objective: str, **options: Any) -> MaterialsSpace:
+    def from_pool(
+        cls, table: str | Path | pd.DataFrame, *, objective: str | Sequence[str], **options: Any
+    ) -> MaterialsSpace:
         """Build a space of one family from a pool of settings (see :func:`mpbf_abm.data.pools.from_pool`)."""
         from mpbf_abm.data.pools import from_pool
 
@@ -517,7 +529,7 @@ class MaterialsSpace(Shown):
         name: str,
         *,
         formula: str,
-        measured: str,
+        measured: str | Sequence[str],
         data_home: str | None = None,
         download: bool = True,
         **options: Any,
@@ -531,7 +543,7 @@ class MaterialsSpace(Shown):
     @classmethod
     def from_materials_project(
         cls,
-        measured: str,
+        measured: str | Sequence[str],
         *,
         search: Mapping[str, Any],
         api_key: str | None = None,
@@ -545,17 +557,18 @@ class MaterialsSpace(Shown):
 
         Parameters
         ----------
-        measured : str
-            Field of the property, such as ``band_gap``.
+        measured : str or sequence of str
+            Field of the property, such as ``band_gap``, or fields of several.
         search, api_key, client
             As in :func:`mpbf_abm.data.sources.materials_project`.
         **options
             Those of :meth:`from_table`; a field may stand for ``simulated``, ``year`` and ``family``.
         """
         from mpbf_abm.data.spaces import materials_project
+        from mpbf_abm.data.tables import listed
 
-        others = [options[role] for role in ("simulated", "year", "family") if options.get(role) is not None]
-        fields = list(dict.fromkeys(["formula_pretty", measured, *others]))
+        named = (measured, *(options.get(role) for role in ("simulated", "year", "family")))
+        fields = list(dict.fromkeys(["formula_pretty", *(name for names in named for name in listed(names) if name)]))
         table = materials_project(fields, search=search, api_key=api_key, **(client or {}))
         return cls.from_table(table, formula="formula_pretty", measured=measured, **options)
 
@@ -604,14 +617,12 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
         ``source``, ``kind``, ``notes``; of a pool ``factors``, and ``left_out`` (columns, with the reason); ``rows``,
         ``dropped``, ``merged``, ``replicate_sd``, ``conflicts``;
         ``materials``, ``unit``, ``goal``, ``property``, ``top``; ``families`` (a list, largest first); ``simulated``
-        and ``years``, None where the table has none. Values are in the unit of the property.
+        and ``years``, None where the table has none. Values are in the unit of the property. Of several properties
+        these are of the first, and ``properties`` is a list with the ``name`` and the values of each.
     """
     origin = dict(space.origin)
-    values = _values(space, space.property)
-    simulated = _values(space, space.simulated) if space.has_simulated else None
-    parts = [slice(a, b) for a, b in zip(space.start[:-1], space.start[1:], strict=True)]
-    sd = origin["replicate_sd"]
-    best = np.argsort(-space.property, kind="stable")[: min(5, int(space.top.sum()))]
+    each = [_of_property(space, t) for t in range(space.properties)]
+    several = [{"name": q.name, **values} for q, values in zip(space.quantities, each, strict=True)]
     return {
         "source": origin["source"],
         "sha256": origin["sha256"],
@@ -620,17 +631,32 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
         "rows": origin["rows"],
         "dropped": origin["dropped"],
         "merged": origin["merged"],
-        "replicate_sd": None if sd is None else sd * abs(space.scale[1]),
-        "conflicts": origin["conflicts"],
         "materials": space.size,
         "descriptors": space.width,
         "factors": origin.get("factors", []),
         "left_out": origin.get("left_out", {}),
-        "unit": space.unit,
-        "goal": origin["options"]["goal"],
+        **each[0],
+        "years": None if space.year is None else [int(space.year.min()), int(space.year.max())],
+    } | ({"properties": several} if len(several) > 1 else {})
+
+
+def _of_property(space: MaterialsSpace, number: int) -> dict[str, Any]:
+    """Return what the report says of one property."""
+    noted = space.origin.get("properties", [space.origin])[number]
+    quantity, sd = space.quantities[number], noted["replicate_sd"]
+    own, modelled, top = (space.by_property(x)[number] for x in (space.property, space.simulated, space.top))
+    exact = not space.has_simulated or (space.properties > 1 and np.array_equal(own, modelled))
+    values, simulated = _values(quantity, own), None if exact else _values(quantity, modelled)
+    best = np.argsort(-own, kind="stable")[: min(5, int(top.sum()))]
+    parts = [slice(a, b) for a, b in pairwise(space.start)]
+    return {
+        "replicate_sd": None if sd is None else sd * abs(quantity.sd),
+        "conflicts": noted["conflicts"],
+        "unit": quantity.unit,
+        "goal": "min" if quantity.sd < 0 else "max",
         "property": _range(values),
         "top": {
-            "materials": int(space.top.sum()),
+            "materials": int(top.sum()),
             "best": [({"name": space.names[i]} if space.names else {}) | {"value": float(values[i])} for i in best],
         },
         "families": [
@@ -643,14 +669,13 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
             for name, part in zip(space.family_names, parts, strict=True)
         ],
         "simulated": None if simulated is None else _agreement(values, simulated),
-        "years": None if space.year is None else [int(space.year.min()), int(space.year.max())],
     }
 
 
-def _values(space: MaterialsSpace, standardised: NDArray[np.float32]) -> Float:
+def _values(quantity: Quantity, standardised: NDArray[np.float32]) -> Float:
     """Values in their unit, without the digits that single precision makes up."""
-    values = np.asarray(space.in_unit(standardised.astype(np.float64)), np.float64)
-    return np.round(values, 5 - int(np.floor(np.log10(abs(space.scale[1]))))) + 0.0
+    values = np.asarray(quantity.in_unit(standardised.astype(np.float64)), np.float64)
+    return np.round(values, 5 - int(np.floor(np.log10(abs(quantity.sd))))) + 0.0
 
 
 def _range(values: Float) -> dict[str, float]:

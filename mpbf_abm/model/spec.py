@@ -167,6 +167,7 @@ class RunSpec(Shown):
         yield from unfit_shocks(self.shocks, size)
         yield from horizon_faults(p, size, int(self.ticks))
         if space is not None:
+            yield from properties_faults(p.space.properties, space)
             yield from founding_faults(p, space, int(self.ticks))
 
     # ------------------------------------------------------------------ files
@@ -391,6 +392,12 @@ def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
     instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, "
     instead += "or set planners.repeats = true"
     return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
+
+
+def properties_faults(asked: int, space: MaterialsSpace) -> list[str]:
+    """Another number of properties than the materials have, where one is asked for."""
+    fits = asked in (space.properties, Parameters().space.properties)
+    return [] if fits else [f"space.properties = {asked}: the materials have {space.properties}; leave it out"]
 
 
 def table_lines(changes: Mapping[str, Any], policies: Sequence[Policy], shocks: Sequence[Shock]) -> list[str]:

@@ -28,20 +28,32 @@ def table_text(found: Mapping[str, Any]) -> str:
     rows = [f"{found['rows']} rows", f"{dropped} left out", f"{found['merged']} merged"]
     parts = [f"{found['source']}: {', '.join(rows)}, {found['materials']} {what}, {found['descriptors']} descriptors"]
     parts += [f"- {line}" for line in [*factor_lines(found), *found["notes"]]]
-    if found["replicate_sd"] is not None:
-        parts.append(f"- rows of one {what[:-1]} differ by an sd of {number(found['replicate_sd'])}")
+    each = found.get("properties", [found])
+    for p in each:
+        if p["replicate_sd"] is not None:
+            parts.append(f"- rows of one {what[:-1]} differ by an sd of {number(p['replicate_sd'])}{_of(p, ' in')}")
     if found["years"]:
         parts.append("- years {} to {}".format(*found["years"]))
-    p, top = found["property"], found["top"]
+    return "\n".join([*parts, *(line for p in each for line in _property_lines(p, found["kind"]))])
+
+
+def _of(values: Mapping[str, Any], word: str = "") -> str:
+    """Name a property, where there are several."""
+    return f"{word} '{values['name']}'" if "name" in values else ""
+
+
+def _property_lines(values: Mapping[str, Any], kind: str) -> list[str]:
+    """Return what is said of one property."""
+    p, top = values["property"], values["top"]
     span = f"{number(p['low'])} to {number(p['high'])}, median {number(p['median'])}, sd {number(p['sd'])}"
-    parts += ["", f"property [{found['unit']}], {found['goal']} sought: {span}"]
-    parts.append(f"top set: {top['materials']}; best: " + "; ".join(map(_best, top["best"])))
-    if s := found["simulated"]:
+    lines = ["", f"property{_of(values)} [{values['unit']}], {values['goal']} sought: {span}"]
+    lines.append(f"top set: {top['materials']}; best: " + "; ".join(map(_best, top["best"])))
+    if s := values["simulated"]:
         correlation = "-" if s["correlation"] is None else number(s["correlation"])
         bias = f"{number(s['bias'], '+')} in the mean, {number(s['mean_absolute'])} in size"
         slope = f"slope of simulated on measured {number(s['slope'])}, correlation {correlation}"
-        parts.append(f"simulated less measured: {bias}; {slope}")
-    return "\n".join([*parts, *_conflicts(found["conflicts"]), *_families(found["families"], found["kind"])])
+        lines.append(f"simulated less measured: {bias}; {slope}")
+    return [*lines, *_conflicts(values["conflicts"]), *_families(values["families"], kind)]
 
 
 def factor_lines(found: Mapping[str, Any]) -> list[str]:

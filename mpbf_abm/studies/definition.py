@@ -361,6 +361,16 @@ class Engine(Section):
         return lines_where((self.kind == "local" and (self.address or self.options or self.cluster != "local"), local))
 
 
+def _texts(value: Any) -> Any:
+    for text in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(text, str):
+            raise ValueError("must be a text, or a list of texts")
+    return value
+
+
+Texts = Annotated[str | tuple[str, ...], BeforeValidator(_texts)]  # of one property, or of each
+
+
 class Space(Section):
     """Materials that all runs share, instead of a synthetic space for each seed.
 
@@ -371,11 +381,12 @@ class Space(Section):
     table : str
         File of formulas, with columns `formula`, `measured` and perhaps `simulated`, `year`, `family`.
     pool : str
-        File of settings with a column `objective`.
+        File of settings with a column `objective`. This, `measured`, `simulated`, `goal` and both units may be lists,
+        with one entry for each property.
     descriptors, ordinal, ignore
         Columns of a pool's settings, those whose levels have an order (a table of lists), and those to leave out.
     goal : str
-        max or min.
+        max or min, checked when the file is read.
     unit, simulated_unit : str
         Units of the property and of the simulated column, where they differ.
     duplicates : str
@@ -388,17 +399,17 @@ class Space(Section):
     table: str | None = None
     pool: str | None = None
     formula: str | None = None
-    measured: str | None = None
-    simulated: str | None = None
+    measured: Texts | None = None
+    simulated: Texts | None = None
     year: str | None = None
     family: str | None = None
-    objective: str | None = None
+    objective: Texts | None = None
     descriptors: tuple[str, ...] | None = None
     ordinal: dict[str, tuple[str, ...]] | None = None
     ignore: tuple[str, ...] | None = None
-    goal: Literal["max", "min"] = "max"
-    unit: str | None = None
-    simulated_unit: str | None = None
+    goal: Texts = "max"
+    unit: Texts | None = None
+    simulated_unit: Texts | None = None
     duplicates: Literal["mean", "median", "first", "raise"] | None = None
     drop: bool = False
 

@@ -166,3 +166,23 @@ def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError) as caught:
         call()
     assert caught.value.faults[0].endswith(f"pip install 'mpbf_abm[{extra}]'")
+
+
+def test_fields_of_several_properties_are_asked_for_once(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def answer(fields: list[str], **_: object) -> pd.DataFrame:
+        asked.extend(fields)
+        columns = {
+            "band_gap": list(GAPS.values()),
+            "density": range(len(GAPS)),
+            "gap_2": 1.0,
+            "formula_pretty": list(GAPS),
+        }
+        return pd.DataFrame(columns)[fields]
+
+    monkeypatch.setattr(spaces, "materials_project", answer)
+    options = {"simulated": ["gap_2", ""], "year": None, "goal": ["max", "min"], "min_family": 2}
+    space = MaterialsSpace.from_materials_project(["band_gap", "density"], search={}, **options)
+    assert asked == ["formula_pretty", "band_gap", "density", "gap_2"]
+    assert [q.name for q in space.quantities] == ["band_gap", "density"]

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm.data import chemistry
-from mpbf_abm.errors import DataError
+from mpbf_abm.errors import ConfigurationError, DataError
+from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.materials import MaterialsSpace
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -552,6 +553,86 @@ def test_rules_of_merging_in_pools(rule):
     assert float(space.in_unit(float(space.property.max()))) == pytest.approx(3 + shift, abs=1e-4)
 
 
+# --------------------------------------------------------------------------- several properties
+
+
+def test_each_measured_column_is_a_property():
+    frame = table(modulus=100 - np.arange(12.0) ** 2, shear=np.arange(12) - 3.0, flat=1.0)
+    two = {"measured": ("gap", "modulus"), "simulated": ["", "shear"], "goal": ["max", "min"], "unit": ["eV", "GPa"]}
+    space, gap, modulus = build(frame, **two), build(frame, unit="eV"), build(frame, measured="modulus", goal="min")
+    assert space.properties == 2
+    assert [(q.name, q.unit, q.sd > 0) for q in space.quantities] == [("gap", "eV", True), ("modulus", "GPa", False)]
+    # Each is standardised, sought and simulated by itself, and one more changes nothing of the first.
+    for number, one in enumerate((gap, modulus)):
+        for name in ("property", "top"):
+            np.testing.assert_array_equal(space.by_property(getattr(space, name))[number], getattr(one, name))
+        values = space.by_property(space.property)[number]
+        np.testing.assert_allclose(space.in_unit(values, number), one.in_unit(one.property), rtol=1e-6)
+    exact, shear = space.by_property(space.simulated)
+    np.testing.assert_array_equal(exact, gap.simulated)
+    given = frame.set_index("formula")["shear"][list(space.names)]
+    np.testing.assert_allclose(space.in_unit(shear.astype(float), 1), given, atol=1e-4)
+    proxies, values = space.by_property(space.proxy), space.by_property(space.property)
+    np.testing.assert_array_equal(proxies[0], gap.proxy)
+    assert np.abs(np.corrcoef(proxies, values)[[0, 1], [2, 3]]).max() < 1e-6
+    assert (space.scale, space.unit) == (gap.scale, gap.unit)
+    # A list of one is the one.
+    alone = build(frame, measured=["gap"], goal=["max"], unit=["eV"])
+    assert (alone.content, alone.origin) == (gap.content, gap.origin)
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("mean", 76.0), ("first", 77.0)])
+def test_a_material_needs_a_number_in_each_column_in_whatever_row(rule, expected):
+    values = 100 - np.arange(12.0)
+    values[[2, 5]] = np.nan  # MgO and CdS
+    more = pd.DataFrame({"formula": ["O Mg", "MgO"], "modulus": [77.0, 75.0]})
+    frame = pd.concat([table(modulus=values), more], ignore_index=True)
+    options = {"measured": ["gap", "modulus"], "simulated": "pbe", "duplicates": rule}
+    (found,) = faults(build, frame, **options)
+    assert "'modulus': 1 row of materials without a value in any row (index 5); on_error='drop' leaves" in found
+    space = build(frame, on_error="drop", **options)
+    assert (space.size, space.origin["dropped"]["index"], space.origin["merged"]) == (11, [5], 2)
+    at = space.size + space.names.index("MgO")
+    assert space.in_unit(float(space.property[at]), 1) == pytest.approx(expected, rel=1e-6)
+    assert [noted["replicate_sd"] is None for noted in space.origin["properties"]] == [True, False]
+
+
+def test_faults_of_several_columns():
+    frame = table(flat=1.0, none=np.nan, level=2.0)
+    gap = {"measured": ["gap", "pbe"]}
+    for options, told in (
+        ({"measured": []}, ["measured: space.properties = 0: must be 1 to 64 properties (whole number)"]),
+        ({"measured": ["gap", "pbe", "gap"]}, ["measured: 'gap' is named twice"]),
+        ({"measured": ["gap", "none"]}, ["table: column 'none': 12 rows without a finite number"]),
+        ({"measured": ["gap", "formula"]}, ["table: column 'formula': 12 rows without a finite number"]),
+        ({"measured": ["gap", "flat", "level"]}, [f"table: column '{n}' is the same for" for n in ("flat", "level")]),
+        (gap | {"goal": ["max"] * 3, "unit": ["eV"] * 3}, [f"{n}: 3 given, columns: 2" for n in ("goal", "unit")]),
+        (gap | {"goal": ["max", "most"]}, ["goal = 'most': must be 'max' or 'min'"]),
+        (gap | {"simulated": ["pbe"] * 3}, ["simulated: 3 columns for 2 measured"]),
+        (gap | {"simulated_unit": ["meV", ""]}, ["simulated_unit needs simulated"]),
+        (gap | {"simulated": "pbe", "simulated_unit": "meV", "unit": ["", "eV"]}, ["simulated_unit needs unit"]),
+    ):
+        found = faults(build, frame, **options)
+        assert len(found) == len(told)
+        assert all(line.startswith(start) for line, start in zip(found, told, strict=True)), found
+    many = pd.DataFrame({f"y{i}": np.arange(12.0) for i in range(65)}).assign(formula=FORMULAS)
+    (found,) = faults(build, many, measured=[f"y{i}" for i in range(65)])
+    assert found.startswith("measured: space.properties = 65")
+
+
+def test_a_pool_of_several_objectives():
+    frame = pool().assign(cost=np.arange(20.0) ** 2)
+    space = MaterialsSpace.from_pool(frame, objective=["score", "cost"], goal=["max", "min"], unit="u")
+    assert space.origin["descriptors"] == ["speed", "heat"]
+    assert [(q.name, q.unit, q.sd > 0) for q in space.quantities] == [("score", "u", True), ("cost", "u", False)]
+    assert list(np.flatnonzero(space.top)) == [3, 20]
+    frame.loc[3, "cost"] = np.nan
+    (found,) = faults(MaterialsSpace.from_pool, frame, objective=["score", "cost"])
+    assert found.startswith("table: column 'cost': 1 row without a finite number (index 3; first: empty)")
+    with pytest.raises(ConfigurationError, match="a campaign seeks one objective, not 2"):
+        run_campaign(space)
+
+
 CELLS = st.text(st.sampled_from([*"NaCl2O(.),;|\t\n\r\"'1-+e ", "\u00b7", "\ufeff", "\0", "\u2212"]), max_size=12)
 
 
@@ -773,7 +854,7 @@ def test_another_measured_column_does_not_forbid_a_merge():
         ({"ordinal": {"solvent": ["DMF", "THF"]}}, "4 rows with a level that is not in its order (DMF, THF)"),
         ({"ordinal": {"solvent": ["DMF"]}}, "at least two levels"),
         ({"ordinal": {"solvents": ["a", "b"]}}, "did you mean 'solvent'?"),
-        ({"ordinal": {"score": ["a", "b"]}}, "is the objective"),
+        ({"ordinal": {"score": ["a", "b"]}}, "is an objective"),
         ({"ignore": ["tmep"]}, "did you mean 'temp'?"),
         ({"ignore": ["temp"], "descriptors": ["temp"]}, "also among the settings"),
         ({"ordinal": {"solvent": [*SOLVENTS]}, "descriptors": ["temp"], "ignore": []}, "not among the descriptors"),
@@ -857,7 +938,7 @@ def test_what_stands_before_a_header_and_is_none_of_it(tmp_path):
     [
         (pool(), {"objective": "scores"}, "did you mean 'score'?"),
         (pool(), {"descriptors": ["haet"]}, "did you mean 'heat'?"),
-        (pool(), {"descriptors": ["heat", "score"]}, "is the objective"),
+        (pool(), {"descriptors": ["heat", "score"]}, "is an objective"),
         (pool()[["score"]], {}, "no column of settings beside 'score'"),
         (pool().assign(score=1.0), {}, "is the same for all"),
         (pool().assign(heat=1.0, speed=2.0), {}, "fewer than two distinct settings"),

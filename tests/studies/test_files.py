@@ -257,6 +257,10 @@ def test_every_fault_of_a_file_is_told_at_once_with_its_place() -> None:
         ),
         ('[study]\nname = "x"\n[[arm]]\nlabel = "baseline"', "choose another label"),
         ('[study]\nname = "x"\n[space]\ntable = "a.csv"', "[space]: table needs formula"),
+        (
+            '[study]\nname = "x"\n[space]\ntable = "a.csv"\nformula = "f"\nmeasured = ["a", 3]',
+            "must be a text, or a list",
+        ),
         ('[study]\nname = "x"\n[space]\nsynthetic = 1\nunit = "eV"', "[space]: unit belongs to table or pool"),
         (
             '[study]\nname = "x"\n[space]\npool = "a.csv"\nobjective = "y"\nsimulated_unit = "eV"',

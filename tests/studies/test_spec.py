@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules import Contrary
 
-from mpbf_abm import ConfigurationError, MaterialsSpace, Parameters, Policy, RunSpec, Shock, Study, simulate
+from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters, Policy, RunSpec, Shock, Study, simulate
 from mpbf_abm.errors import DataError
 from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.settings import read_settings
@@ -201,6 +201,23 @@ def test_a_file_gives_the_same_run(seed: int, ticks: int, names: Any, share: flo
     again = RunSpec.from_toml(spec.to_toml())
     assert again == spec
     assert again.id == spec.id
+
+
+def test_materials_of_several_properties_survive_a_file_and_are_all_sought(tmp_path: Path) -> None:
+    pairs = [(a, b) for a in ("Li", "Na", "K", "Mg", "Ca", "Zn") for b in ("F", "Cl", "Br", "O", "S")]
+    rows = [f"{a}{b},{i % 7},{i % 5},{i % 6}" for i, (a, b) in enumerate(pairs)]
+    (tmp_path / "t.csv").write_text("formula,gap,pbe,modulus\n" + "\n".join(rows) + "\n")
+    columns = {"measured": ["gap", "modulus"], "simulated": ["pbe", ""], "goal": ("max", "min"), "unit": ["eV", ""]}
+    space = MaterialsSpace.from_table(tmp_path / "t.csv", formula="formula", **columns)
+    p = P.updated({"founding.records": 4, "planners.repeats": True, "planners.count": 6})
+    spec = RunSpec(p, 1, 2, space=space)
+    again = RunSpec.from_toml(spec.to_toml(), folder=tmp_path)
+    assert again.id == spec.id
+    assert again.space.quantities == space.quantities
+    assert set(Ecosystem(p, 1, space=space).world.planners.property) == {0, 1}
+    spec.changed(parameters=p.updated({"space.properties": 2})).check()
+    with pytest.raises(ConfigurationError, match=r"space.properties = 3: the materials have 2; leave it out"):
+        spec.changed(parameters=p.updated({"space.properties": 3})).check()
 
 
 def test_policies_of_ones_own_and_rules_and_materials_survive_a_file(tmp_path: Path) -> None:
