@@ -16,6 +16,7 @@ from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, recor
 from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
 from mpbf_abm.model.steering import log_weights
+from mpbf_abm.model.structures import CURATED_STRUCTURE
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
 from mpbf_abm.streams import by_shares, normal_quantile, race
 
@@ -94,9 +95,12 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
     p, curators, space, credit = world.p.curators, world.curators, world.space, world.curators.credit
     waves = math.ceil(credit.max(initial=0.0) - 1e-9)
-    if waves <= 0:
+    if waves <= 0 and not p.structures:
         return
     share = curator_attention(world)
+    collect(world, works, share)
+    if waves <= 0:
+        return
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
     material = space.member(family, u[..., 0])
@@ -112,6 +116,21 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     agent = curators.by_slot[order]
     if len(agent):
         enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
+
+
+def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:
+    """Enter structures, which cost nothing: families by attention, materials uniformly, where the repository works."""
+    curators = world.curators
+    agent = curators.by_slot[works[curators.by_slot]]
+    for wave in range(world.p.curators.structures):
+        family = race(world.family_clocks(f"curator.structure.family.{wave}", curators), share)[agent]
+        u = world.uniform(f"curator.structure.{wave}", curators, 2)[agent]
+        world.structures.append(
+            key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, np.int64(wave)),
+            material=world.space.member(family, u[:, 0]),
+            repository=curators.repository[agent],
+            federated=u[:, 1] < world.p.infrastructure.openness,
+        )
 
 
 def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:
