@@ -666,7 +666,7 @@ class Parameters(Shown, Group):
                 f"founding.mass has {len(mass)} entries: must be one number or space.families = {families} numbers"
             )
         if self.trainers.corpus == "sample" or self.space.observed_dims == 0:
-            needed = "is read with trainers.corpus = reachable and space.observed_dims above 0 only"
+            needed = "structures are read with trainers.corpus = reachable and space.observed_dims above 0 only"
             faults += [f"{entered}: {needed}" for entered in self.entered_structures]
         refuse_any(faults)
         return self

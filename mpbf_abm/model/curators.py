@@ -126,7 +126,7 @@ def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:
         family = race(world.family_clocks(f"curator.structure.family.{wave}", curators), share)[agent]
         u = world.uniform(f"curator.structure.{wave}", curators, 2)[agent]
         world.structures.append(
-            key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, np.int64(wave)),
+            key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, wave),
             material=world.space.member(family, u[:, 0]),
             repository=curators.repository[agent],
             federated=u[:, 1] < world.p.infrastructure.openness,

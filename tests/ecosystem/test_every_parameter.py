@@ -42,6 +42,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "space.signal": {"space.observed_dims": 64},
     "space.view_noise": {"space.observed_dims": 64},
     "space.curvature": {"space.observed_dims": 64},
+    "founding.structures": {"space.observed_dims": 64, "trainers.corpus": "reachable"},
+    "curators.structures": {"space.observed_dims": 64, "trainers.corpus": "reachable"},
     "trainers.features_most": {"trainers.features_growth": 20.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
@@ -62,6 +64,7 @@ VALUES: dict[str, Any] = {
     "stocks.compute": 0.5,
     "space.observed_dims": 64,
     "space.field": "binned",
+    "founding.structures": 100,
     "trainers.features_most": 64,
     "trainers.corpus": "reachable",
     "trainers.width": "evidence",
