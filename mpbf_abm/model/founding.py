@@ -135,7 +135,7 @@ def found_records(world: World) -> None:
 
 
 def found_structures(world: World) -> None:
-    """Enter the founding structures: families, materials and repositories as of records, by draws of their own."""
+    """Enter the founding structures: families, materials and repositories as of founding records, by other draws."""
     p, n = world.p, world.p.founding.structures
     if n == 0:
         return

@@ -569,7 +569,7 @@ def learned_shares(seed: int, world: int) -> Float:
 
     def share(records: int, structures: int) -> float:
         founded = UNLABELLED.updated({"founding.records": records, "founding.structures": structures})
-        w = Community(founded, seed + 1_000 * world, space=space).world
+        w = begin(RunSpec(founded, seed + 1_000 * world, space=space), record=()).world
         encoder = encode(w, encoder_corpus(w, 0, np.arange(records)), "masked", 3, 1.0)
         # The signal stands in the first columns.
         return float((encoder.directions[: space.block_width] ** 2).sum() / 3)
