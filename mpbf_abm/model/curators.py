@@ -98,7 +98,8 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     if waves <= 0 and not p.structures:
         return
     share = curator_attention(world)
-    collect(world, works, share)
+    if p.structures:
+        collect(world, works, share)
     if waves <= 0:
         return
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
@@ -120,17 +121,16 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
 
 def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:
     """Enter structures, which cost nothing: families by attention, materials uniformly, where the repository works."""
-    curators = world.curators
+    curators, waves = world.curators, np.arange(world.p.curators.structures)
     agent = curators.by_slot[works[curators.by_slot]]
-    for wave in range(world.p.curators.structures):
-        family = race(world.family_clocks(f"curator.structure.family.{wave}", curators), share)[agent]
-        u = world.uniform(f"curator.structure.{wave}", curators, 2)[agent]
-        world.structures.append(
-            key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, wave),
-            material=world.space.member(family, u[:, 0]),
-            repository=curators.repository[agent],
-            federated=u[:, 1] < world.p.infrastructure.openness,
-        )
+    family = np.array([race(world.family_clocks(f"curator.structure.family.{j}", curators), share) for j in waves])
+    u = np.array([world.uniform(f"curator.structure.{j}", curators, 2) for j in waves])[:, agent]
+    world.structures.append(
+        key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, waves[:, None]).ravel(),
+        material=world.space.member(family[:, agent], u[..., 0]).ravel(),
+        repository=np.tile(curators.repository[agent], len(waves)),
+        federated=(u[..., 1] < world.p.infrastructure.openness).ravel(),
+    )
 
 
 def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:

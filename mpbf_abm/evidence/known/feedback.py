@@ -615,4 +615,4 @@ mutation("structures are seen as micrographs", sightings, "M9")(
     lambda right, world, corpus: (*(seen := right(world, corpus))[:2], np.where(seen[0] >> 60 >= 3, 3, seen[2]))
 )
 mutation("structures are out of reach", Structures.reachable, "M9")(lambda right, *a: right(*a)[:0])
-mutation("noise of materials a tenth too large", Observation.noise, "M9")(lambda right, *a: np.float32(1.1) * right(*a))
+mutation("noise of materials a fifth too large", Observation.noise, "M9")(lambda right, *a: np.float32(1.2) * right(*a))
