@@ -275,6 +275,9 @@ class FoundingParameters(Group):
         "virtual founding mass a_k of every family (one number, or one per family)", 1.0, unit="records"
     )
     records: int = _p("real founding records", 2_000, 0, 5_000_000, unit="records")
+    structures: int = _p(
+        "founding structures: unlabelled records, which encoders alone read", 0, 0, 5_000_000, unit="structures"
+    )
     concentration: float = _p(
         "founding records of a family grow as its size to this power; above 1 the corpus is concentrated",
         0.98,
@@ -346,6 +349,7 @@ class CuratorParameters(Group):
 
     count: int = _p("number of curators", 12, 0, 100_000, unit="agents", source=DESIGN)
     records: int = _p("acquisition budget of a curator; a simulated record costs 1", 4, 0, 10_000, unit="records/tick")
+    structures: int = _p("structures that a curator enters beside its records", 0, 0, 10_000, unit="structures/tick")
     reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
     exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
     exploration_floor: float = _p("least exploration of any curator, set by policy", 0.0, 0, 1)
@@ -445,6 +449,9 @@ class TrainerParameters(Group):
         "pretraining objective; mixed deals the four to the trainers in turn, none keeps the descriptors as they are",
         "mixed",
         unit="name",
+    )
+    supervised: float = _p(
+        "weight of the gradients of a trainer's last model in the directions that its next encoder takes", 0.0, 0, 1
     )
     fusion_weight: float = _p("weight of the contrastive part in cross-modal fusion", 0.5, 0, 1)
     graph_smoothing: float = _p("weight a of neighbours in the graph encoder", 0.5, 0, 1)
@@ -685,12 +692,22 @@ class Parameters(Shown, Group):
 
     @model_validator(mode="after")
     def _across_groups(self) -> Parameters:
-        mass, families = self.founding.mass, self.space.families
+        mass, families, faults = self.founding.mass, self.space.families, []
         if isinstance(mass, tuple) and len(mass) != families:
-            raise ValueError(
+            faults.append(
                 f"founding.mass has {len(mass)} entries: must be one number or space.families = {families} numbers"
             )
+        if self.trainers.corpus == "sample" or self.space.observed_dims == 0:
+            needed = "structures are read with trainers.corpus = reachable and space.observed_dims above 0 only"
+            faults += [f"{entered}: {needed}" for entered in self.entered_structures]
+        refuse_any(faults)
         return self
+
+    @property
+    def entered_structures(self) -> list[str]:
+        """Parameters that enter structures, with their values."""
+        paths = ("founding.structures", "curators.structures")
+        return [f"{path} = {self.value(path)}" for path in paths if self.value(path)]
 
     # ------------------------------------------------------------------ change
 
@@ -854,6 +871,9 @@ ADDED = {
     "trainers.features_most": 400,
     "trainers.corpus": "sample",
     "trainers.width": "fixed",
+    "founding.structures": 0,
+    "curators.structures": 0,
+    "trainers.supervised": 0.0,
 }
 
 

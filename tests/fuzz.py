@@ -195,6 +195,7 @@ MOST = {"space.materials": 400, "space.families": 40, "founding.records": 300, "
 MOST |= dict.fromkeys(("curators.count", "trainers.count", "planners.count", "infrastructure.repositories"), 12)
 MOST |= {"planners.candidates": 40, "planners.experiments": 50, "trainers.panel": 20, "trainers.records": 200}
 MOST |= {"space.observed_dims": 160, "trainers.features_most": 96, "trainers.features_growth": 20}
+MOST |= {"founding.structures": 500, "curators.structures": 4}
 
 
 def value(path: str, rng: Generator) -> Any:

@@ -31,6 +31,7 @@ from mpbf_abm.parameters import (
 ROWS = schema()
 BOUNDED = [row for row in ROWS if row["low"] is not None or row["high"] is not None]
 # What must move along so that a bound can be tried alone: rules that tie parameters together.
+READING = {"trainers.corpus": "reachable", "space.observed_dims": 64}
 COMPANIONS: dict[str, Any] = {
     "space.materials": lambda _: {"space.families": 1},
     "space.families": lambda _: {"space.materials": 5_000_000},
@@ -39,6 +40,8 @@ COMPANIONS: dict[str, Any] = {
     "space.bias_family": lambda v: {"space.bias_smooth": 1 - v, "space.bias_scatter": 0.0},
     "space.bias_smooth": lambda v: {"space.bias_family": 1 - v, "space.bias_scatter": 0.0},
     "space.bias_scatter": lambda v: {"space.bias_family": 1 - v, "space.bias_smooth": 0.0},
+    "founding.structures": lambda _: READING,
+    "curators.structures": lambda _: READING,
     "infrastructure.providers": lambda _: {"infrastructure.need": 0},
     "infrastructure.need": lambda _: {"infrastructure.providers": 50, "infrastructure.repositories": 60},
 }

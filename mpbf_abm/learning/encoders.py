@@ -96,6 +96,8 @@ def train_encoder(
     smoothed: Float32 | None = None,
     fusion_weight: float = 0.5,
     distinct: int | None = None,
+    gradients: Float | None = None,
+    supervised: float = 0.0,
 ) -> Encoder:
     """Train an encoder on a corpus.
 
@@ -116,6 +118,10 @@ def train_encoder(
         Neighbour-smoothed descriptors (graph).
     fusion_weight : float
         Weight of the contrastive part in fusion.
+    gradients : float64 (d, d), optional
+        Average gradient outer product of heads trained before (supervised pretraining).
+    supervised : float
+        Its weight in the matrix whose leading directions are taken, beside that of the objective; both of trace 1.
     distinct : int, optional
         Distinct materials N of a corpus whose descriptors are observed with noise: directions are weighed by what they
         hold of the signal (:func:`spiked`). Without it they are whitened.
@@ -125,19 +131,18 @@ def train_encoder(
     seen = (x - centre.astype(np.float32)) * scale * gains
     n, d = seen.shape
     k = min(k, d)
-    moment = (seen.T @ seen).astype(np.float64) / n
+    moment = aim = (seen.T @ seen).astype(np.float64) / n
     if objective == "graph" and smoothed is not None:
         smooth = (smoothed - smoothed.mean(axis=0)) * scale * gains
-        directions = leading_directions((smooth.T @ smooth).astype(np.float64) / n, k)
+        aim = (smooth.T @ smooth).astype(np.float64) / n
     elif objective in ("contrastive", "fusion") and second_view is not None and second_gains is not None:
         other = (second_view - second_view.mean(axis=0)) * scale * second_gains
-        cross = _canonical(moment, (other.T @ other).astype(np.float64) / n, (seen.T @ other).astype(np.float64) / n)
+        aim = _canonical(moment, (other.T @ other).astype(np.float64) / n, (seen.T @ other).astype(np.float64) / n)
         if objective == "fusion":
-            own = moment / max(np.trace(moment), 1e-12)
-            cross = (1 - fusion_weight) * own + fusion_weight * cross / max(np.trace(cross), 1e-12)
-        directions = leading_directions(cross, k)
-    else:
-        directions = leading_directions(moment, k)
+            aim = mixed(moment, aim, fusion_weight)
+    if gradients is not None and gradients.any():
+        aim = mixed(aim, gradients, supervised)
+    directions = leading_directions(aim, k)
     if distinct is not None:
         return spiked(moment, directions, distinct, centre, input_scale)
     plain = (x - centre.astype(np.float32)) * scale
@@ -146,6 +151,12 @@ def train_encoder(
     spread = np.sqrt(along**2 + (RIDGE * max(float(along.max()), 1e-6)) ** 2)
     exposure = np.sqrt(np.einsum("nd,nd->d", gains, gains).astype(np.float64) / n)
     return Encoder(directions, spread, exposure, centre, input_scale)
+
+
+def mixed(first: Float, second: Float, weight: float) -> Float:
+    """Return two moments brought to trace 1 and mixed, the second with a weight (d, d)."""
+    own = first / max(np.trace(first), 1e-12)
+    return np.asarray((1 - weight) * own + weight * second / max(np.trace(second), 1e-12))
 
 
 def spiked(moment: Float, directions: Float, distinct: int, centre: Float, input_scale: Float) -> Encoder:

@@ -116,7 +116,9 @@ class GaussianProcess:
         return self.scale**2 * (matern(rows, rows) - v.T @ v)
 
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
-        """Return the gradient of the posterior mean at one ambient row (d,)."""
+        """Return the gradient of the posterior mean at one ambient row or several (..., d)."""
+        if x.ndim > 1:
+            return np.array([self.slope(row, weights, shift) for row in x])
         gap = self.features(x, weights, shift).astype(np.float64) - self.points
         t = ROOT5 * np.sqrt((gap * gap).sum(axis=1))
         along = (-5.0 / 3.0 * (1.0 + t) * np.exp(-t) * self.weights) @ gap / self.kernel.lengths

@@ -55,7 +55,7 @@ class Head:
         return np.asarray((phi @ self.covariance32) @ np.swapaxes(phi, -1, -2), np.float32)
 
     def slope(self, x: Float32, weights: Float32, phase: Float32) -> Float32:
-        """Return the gradient of the posterior mean at a row (d,), given weights and phases of the features."""
+        """Return the gradient of the posterior mean at one ambient row or several (..., d), given the features."""
         weight = self.mean32[:-1] * np.float32(np.sqrt(2.0 / max(1, weights.shape[1])))
         return np.asarray(-(np.sin(x @ weights + phase) * weight) @ weights.T)
 

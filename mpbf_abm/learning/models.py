@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -188,6 +189,15 @@ class FoundationModel:
 def claimed_sd(variance: Float32, overconfidence: float = 1.0) -> Float32:
     """Return the standard deviation that a model claims for predictive variances."""
     return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(overconfidence), np.float32)
+
+
+def gradient_moment(models: Sequence[FoundationModel], x: Float32) -> Float:
+    """Return the average gradient outer product of what models predict at ambient rows (d, d).
+
+    The mean over models and rows of ``grad m(x) grad m(x)'``, the feature matrix of Radhakrishnan et al. (2024).
+    """
+    slopes = [model.head.slope(x, model.weights, model.phase) for model in models]
+    return np.asarray(sum(s.T @ s for s in slopes) / (len(models) * len(x)), np.float64)
 
 
 def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, Float32]:

@@ -44,7 +44,7 @@ UNMARKED: dict[str, Any] = {"property": 0} | dict.fromkeys(("federated", "corrup
 SHRINK = 5.0  # overlaps at which an estimated bias counts half
 
 
-def record_keys(kind: int, slot: Int | int, tick: int, index: Int) -> NDArray[np.uint64]:
+def record_keys(kind: int, slot: Int | int, tick: int, index: Int | int) -> NDArray[np.uint64]:
     """Identity of records: (producer kind, producer slot, tick, index), packed in 64 bits."""
     packed = (np.asarray(slot, np.int64) << 36) | np.int64(tick << 16) | index
     return packed.astype(np.uint64) | np.uint64(kind << 60)

@@ -145,7 +145,7 @@ class Community:
         streams = Streams(seed, reseed)
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
-            check_fit(p, space.size, space.families, space.year)
+            check_fit(p, space.size, space.families, space.year, observed=space.observation is not None)
             refuse_any(unfit_shocks(self.agenda.shocks, space.size))
             self.world = found_community(p, streams, space)
         self._assemble()
@@ -297,7 +297,7 @@ def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | No
         "events": any([agenda.policies, agenda.shocks, world.p is not world.base]),
         "forget": any([agenda.policies, world.base.commons.forgetting, world.p.commons.forgetting]),
         "fund": stocks,  # opens the books that maintain checks
-        "assimilate": all([len(world.curators), world.base.curators.records]),
+        "assimilate": all([len(world.curators), world.base.curators.records or world.base.curators.structures]),
         "abstract": bool(len(world.trainers)),
         "steer": bool(len(world.planners)),
         "couple": bool(len(world.planners)),

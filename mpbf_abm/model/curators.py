@@ -25,6 +25,7 @@ from mpbf_abm.model.modalities import (
     labelled_property,
 )
 from mpbf_abm.model.steering import log_weights
+from mpbf_abm.model.structures import CURATED_STRUCTURE
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
 from mpbf_abm.streams import by_shares, normal_quantile, race
 
@@ -103,9 +104,13 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
     p, curators, space, credit = world.p.curators, world.curators, world.space, world.curators.credit
     waves = math.ceil(credit.max(initial=0.0) - 1e-9)
-    if waves <= 0:
+    if waves <= 0 and not p.structures:
         return
     share = curator_attention(world)
+    if p.structures:
+        collect(world, works, share)
+    if waves <= 0:
+        return
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
     material = space.member(family, u[..., 0])
@@ -121,6 +126,20 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     agent = curators.by_slot[order]
     if len(agent):
         enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
+
+
+def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:
+    """Enter structures, which cost nothing: families by attention, materials uniformly, where the repository works."""
+    curators, waves = world.curators, np.arange(world.p.curators.structures)
+    agent = curators.by_slot[works[curators.by_slot]]
+    family = np.array([race(world.family_clocks(f"curator.structure.family.{j}", curators), share) for j in waves])
+    u = np.array([world.uniform(f"curator.structure.{j}", curators, 2) for j in waves])[:, agent]
+    world.structures.append(
+        key=record_keys(CURATED_STRUCTURE, curators.slots[agent], world.tick, waves[:, None]).ravel(),
+        material=world.space.member(family[:, agent], u[..., 0]).ravel(),
+        repository=np.tile(curators.repository[agent], len(waves)),
+        federated=(u[..., 1] < world.p.infrastructure.openness).ravel(),
+    )
 
 
 def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:

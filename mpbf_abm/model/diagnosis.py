@@ -22,7 +22,7 @@ from mpbf_abm.model.abstraction import (
 from mpbf_abm.model.training import (
     choose_width,
     encode,
-    encoder_rows,
+    encoder_corpus,
     feature_count,
     feature_map,
     fit,
@@ -123,7 +123,7 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     if model.scale == 1.0:
         return mse
     rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
-    corpus = encoder_rows(world, model.trainer, rows)
+    corpus = encoder_corpus(world, model.trainer, rows)
     encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
     rows = rows[world.commons.property[rows] == model.of_property]
     weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))

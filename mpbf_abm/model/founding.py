@@ -14,6 +14,7 @@ from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import FIDELITY, MEASURED, label, labelled_property
+from mpbf_abm.model.structures import FOUNDING_STRUCTURE
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
@@ -22,8 +23,8 @@ from mpbf_abm.streams import Streams, by_shares, normal_quantile, race, zipf
 DISTINCT = 64  # so many founding records of a pool are of distinct materials
 
 
-def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
-    """Check that parameters fit a space of some materials, families and years; all faults at once."""
+def check_fit(p: Parameters, size: int, families: int, year: Int | None = None, *, observed: bool = True) -> None:
+    """Check that parameters fit a space of some materials, families, years and descriptors; all faults at once."""
     faults = []
     mass, wanted = p.founding.mass, p.planners.count * p.planners.experiments
     if isinstance(mass, tuple) and len(mass) != families:
@@ -34,6 +35,10 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
+    if not observed:
+        faults += [
+            f"{entered}: needs observed descriptors, which this space has not" for entered in p.entered_structures
+        ]
     refuse_any(faults)
 
 
@@ -92,6 +97,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
     if M:
         world.collaborators = choose_collaborators(streams, L, p.planners.neighbours)
     found_records(world)
+    found_structures(world)
     start_counting(world)
     link(world)
     return world
@@ -116,12 +122,10 @@ def found_records(world: World) -> None:
         material = np.resize(order[:n], n)
     mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
     modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
-    keys = record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF)
+    keys = founding_keys(FOUNDER, n)
     sought = labelled_property(p.modalities, streams, space.properties, keys, modality)
     pairs, z = space.pairs(sought, material), normal_quantile(u[:, 3])
     value, variance = label(p.modalities, world.truth, space.difficulty, pairs, modality, z)
-    # Repositories start unequal, as real ones are: Zipf sizes.
-    share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
     world.commons.append(
         key=keys,
         material=material,
@@ -130,11 +134,36 @@ def found_records(world: World) -> None:
         value=value,
         variance=variance,
         origin=np.int8(LITERATURE),
-        repository=by_shares(share / share[-1], u[:, 4]),
+        repository=founding_repositories(world, u[:, 4]),
         producer=-1,
         tick=-1,
         federated=u[:, 5] < p.infrastructure.openness,
     )
+
+
+def found_structures(world: World) -> None:
+    """Enter the founding structures: families, materials and repositories as of founding records, by other draws."""
+    p, n = world.p, world.p.founding.structures
+    if n == 0:
+        return
+    u = world.streams.uniform("found.structure", 0, (n, 4))
+    world.structures.append(
+        key=founding_keys(FOUNDING_STRUCTURE, n),
+        material=world.space.member(founding_families(p, world.space, u[:, 0]), u[:, 1]),
+        repository=founding_repositories(world, u[:, 2]),
+        federated=u[:, 3] < p.infrastructure.openness,
+    )
+
+
+def founding_keys(kind: int, n: int) -> NDArray[np.uint64]:
+    """Keys of so many founding records of a kind (n,)."""
+    return record_keys(kind, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF)
+
+
+def founding_repositories(world: World, u: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Repository of each founding record, from uniform draws (n,): they start unequal, as real ones are, by Zipf."""
+    share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
+    return np.asarray(by_shares(share / share[-1], u))
 
 
 def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:

@@ -163,7 +163,9 @@ class RunSpec(Shown):
         p, space = self.parameters, self.space
         # A synthetic space has the size it is asked for; it need not be made to be checked.
         size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
-        yield from faults_of(partial(check_fit, p, size, families, None if space is None else space.year))
+        observed = space is None or space.observation is not None
+        year = None if space is None else space.year
+        yield from faults_of(partial(check_fit, p, size, families, year, observed=observed))
         yield from unfit_shocks(self.shocks, size)
         yield from horizon_faults(p, size, int(self.ticks))
         if space is not None:

@@ -17,7 +17,7 @@ from mpbf_abm.model.training import (
     begin,
     choose_width,
     encode,
-    encoder_rows,
+    encoder_corpus,
     fit,
     head_features,
     lacks_width,
@@ -116,10 +116,10 @@ def choose_encoder(
     objective = DEALT[slot % len(DEALT)] if p.objective == "mixed" else p.objective
     invariance = float(world.trainers.invariance[trainer])
     k = max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale)))
-    rows = encoder_rows(world, trainer, rows)
-    key = ("encoder", objective, k, invariance, rows.tobytes())
+    corpus = encoder_corpus(world, trainer, rows)
+    key = ("encoder", objective, k, invariance, *corpus.identity)
     if key not in shared:
-        shared[key] = encode(world, rows, objective, k, invariance)
+        shared[key] = encode(world, corpus, objective, k, invariance)
     return slot, shared[key], objective
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encode
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, coordinates, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head, log_evidence
 from mpbf_abm.learning.linalg import features
-from mpbf_abm.learning.models import FoundationModel, frequencies
+from mpbf_abm.learning.models import FoundationModel, frequencies, gradient_moment
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
 from mpbf_abm.model.materials import BLOCKS
-from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED, SIMULATED_SHARE
+from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, GAINS, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import TrainerParameters
 
@@ -67,8 +68,15 @@ def input_scale(world: World, invariance: float) -> Float:
 
 def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW, gains: Float32 | None = None) -> Float32:
     """Ambient descriptors of records, each in the view that follows from its key (n, d)."""
-    own = world.streams.record_normal(f"record.gauge.{view}", world.commons.key[rows], world.space.view_dims)
-    return world.space.ambient_rows(world.commons.material[rows], own, gains)
+    return seen_as(world, world.commons.key[rows], world.commons.material[rows], view, gains)
+
+
+def seen_as(
+    world: World, key: NDArray[np.uint64], material: Int, view: int = FIRST_VIEW, gains: Float32 | None = None
+) -> Float32:
+    """Ambient descriptors of materials, each in the view that follows from a key (n, d)."""
+    own = world.streams.record_normal(f"record.gauge.{view}", key, world.space.view_dims)
+    return world.space.ambient_rows(material, own, gains)
 
 
 def column_gains(world: World, block_gains: Float32) -> Float32:
@@ -78,27 +86,81 @@ def column_gains(world: World, block_gains: Float32) -> Float32:
     return np.pad(blocks, ((0, 0), (0, space.width - space.block_width)), constant_values=1.0)
 
 
-def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
-    """Train an encoder on records by one objective.
+@dataclass(frozen=True)
+class Corpus:
+    """What an encoder is trained on.
 
-    Where descriptors are observed with noise, each material counts once, and modalities act before the noise.
+    Attributes
+    ----------
+    rows : int (n,)
+        Rows of the commons.
+    structures : int (m,)
+        Rows of the structures.
+    teachers : sequence of FoundationModel
+        Models whose gradients have a say in its directions.
     """
-    p, commons, space = world.p.trainers, world.commons, world.space
+
+    rows: Int
+    structures: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    teachers: Sequence[FoundationModel] = ()
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells it from other corpora of the same tick."""
+        return self.rows.tobytes(), self.structures.tobytes(), tuple(map(id, self.teachers))
+
+
+def encoder_corpus(world: World, trainer: int, rows: Int) -> Corpus:
+    """Corpus of a trainer's encoder: the records of the head, or all that can be reached, structures too.
+
+    Its teachers are the models that it has published last, where pretraining is supervised.
+    """
+    p = world.p.trainers
+    teachers = world.registry.of(trainer) if p.supervised else []
+    if p.corpus == "sample":
+        return Corpus(rows, teachers=teachers)
+    sources = world.infrastructure.trainer_sources(trainer)
+    return Corpus(world.commons.reachable(sources), world.structures.reachable(sources), teachers)
+
+
+def sightings(world: World, corpus: Corpus) -> tuple[NDArray[np.uint64], Int, NDArray[np.int8]]:
+    """Keys, materials and modalities of what a corpus shows, records first, structures as crystal graphs.
+
+    Where descriptors are observed each material counts once, as it is shown first.
+    """
+    commons, structures, rows, more = world.commons, world.structures, corpus.rows, corpus.structures
+    key, material, modality = commons.key[rows], commons.material[rows], commons.modality[rows]
+    if len(more):
+        key = np.concatenate([key, structures.key[more]])
+        material = np.concatenate([material, structures.material[more]])
+        modality = np.concatenate([modality, np.full(len(more), CRYSTAL_GRAPHS, np.int8)])
+    if world.space.observation is not None:
+        once = np.sort(np.unique(material, return_index=True)[1])
+        key, material, modality = key[once], material[once], modality[once]
+    return key, material, modality
+
+
+def encode(world: World, corpus: Corpus, objective: str, k: int, invariance: float) -> Encoder:
+    """Train an encoder on a corpus by one objective.
+
+    Where descriptors are observed with noise, modalities act before the noise.
+    """
+    p, space = world.p.trainers, world.space
     if objective == "none":
         return descriptor_encoder(space.span, input_scale(world, invariance))
     observed = space.observation is not None
-    if observed:
-        rows = rows[np.sort(np.unique(commons.material[rows], return_index=True)[1])]
-    modality = commons.modality[rows]
+    key, material, modality = sightings(world, corpus)
 
     def shown(view: int, block_gains: Float32) -> tuple[Float32, Float32]:
         gains = column_gains(world, block_gains)[modality]
         if observed:
-            return record_descriptors(world, rows, view, gains), np.ones_like(gains)
-        return record_descriptors(world, rows, view), gains
+            return seen_as(world, key, material, view, gains), np.ones_like(gains)
+        return seen_as(world, key, material, view), gains
 
     x, gains = shown(FIRST_VIEW, GAINS)
-    extra: dict[str, Any] = {"distinct": len(rows) if observed else None}
+    extra: dict[str, Any] = {"distinct": len(material) if observed else None}
+    if corpus.teachers:
+        extra |= {"gradients": gradient_moment(corpus.teachers, x), "supervised": p.supervised}
     if objective in ("contrastive", "fusion"):
         # The second view shows the same material in another gauge through the other modalities
         # of the corpus: what both views share is what contrastive learning keeps.
@@ -109,20 +171,20 @@ def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -
         second, second_gains = shown(SECOND_VIEW, mixed)
         extra |= {"second_view": second, "second_gains": second_gains, "fusion_weight": p.fusion_weight}
     elif objective == "graph":
-        near = neighbour_mean(world, rows)
+        near = neighbour_mean(world, material)
         extra["smoothed"] = (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * near
     return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
 
 
-def neighbour_mean(world: World, rows: Int) -> Float32:
-    """Mean ambient descriptors of the neighbours of records' materials, not turned (n, d)."""
+def neighbour_mean(world: World, material: Int) -> Float32:
+    """Mean ambient descriptors of the neighbours of materials, not turned (n, d)."""
     space = world.space
-    near = space.neighbours(world.commons.material[rows])
+    near = space.neighbours(material)
     if space.observation is not None:
         flat = space.ambient_rows(near.ravel(), np.zeros((near.size, space.view_dims), np.float32))
         return np.asarray(flat.reshape(*near.shape, -1).mean(axis=1))
     mean = space.descriptors[near].mean(axis=1)
-    left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(rows), space.dims["gauge"]), np.float32)
+    left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(material), space.dims["gauge"]), np.float32)
     return np.concatenate([mean[:, :left], none, mean[:, left:]], 1)
 
 
@@ -133,13 +195,6 @@ def labels(world: World, rows: Int) -> tuple[Float, Float]:
     claimed = commons.variance[rows].astype(np.float64)
     variance = pooled_by(commons.modality[rows], claimed, c.uncertainty_modalities)
     return value, channel(variance, c.uncertainty_dal_ral)
-
-
-def encoder_rows(world: World, trainer: int, rows: Int) -> Int:
-    """Rows that a trainer's encoder is trained on: those of the head, or all that can be reached."""
-    if world.p.trainers.corpus == "sample":
-        return rows
-    return world.commons.reachable(world.infrastructure.trainer_sources(trainer))
 
 
 def head_features(world: World, encoder: Encoder, lineage: int, scale: float, records: int) -> tuple[Float32, Float32]:

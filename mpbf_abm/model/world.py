@@ -16,6 +16,7 @@ from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons, distinct
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
+from mpbf_abm.model.structures import Structures
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams
 
@@ -339,6 +340,8 @@ class World:
         Current tick, from 0.
     discoveries : Discoveries
         Top-set materials found since founding, and what there was to find.
+    structures : Structures
+        Unlabelled records, for encoders alone.
     reference : float (T,)
         Best decile of each property at the start.
     experiments, experiments_before : int (K,)
@@ -368,6 +371,7 @@ class World:
     health_repositories: Float
     health_models: Float
     discoveries: Discoveries = field(init=False)
+    structures: Structures = field(default_factory=Structures)
     books: Books = field(default_factory=Books)
     tick: int = 0
     panel: Panel | None = None

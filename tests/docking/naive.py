@@ -154,6 +154,17 @@ class Record:
 
 
 @dataclass
+class Structure:
+    """A record without a label; a corpus sees it as a crystal graph."""
+
+    key: int
+    material: int
+    repository: int
+    federated: bool
+    modality: int = 0
+
+
+@dataclass
 class Node:
     """A repository or a model as part of the infrastructure."""
 
@@ -284,7 +295,7 @@ class Community:
         self.family_of = [k for k in range(self.K) for _ in range(self.size[k])]
         mass = p.founding.mass
         self.mass = [float(mass)] * self.K if np.ndim(mass) == 0 else [float(m) for m in mass]
-        self.records, self.tested, self.found = [], set(), {}
+        self.records, self.structures, self.tested, self.found = [], [], set(), {}
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
         self.results, self.ceilings = [], {}
@@ -422,6 +433,7 @@ class Community:
             trainer.sources = [None] * links
         self.befriend()
         self.found_records()
+        self.found_structures()
         for r in self.records:
             if LABEL[r.modality] == "measured":
                 self.note_tested(r)
@@ -469,6 +481,18 @@ class Community:
             record = Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
             self.records.append(replace(record, property=number))
 
+    def found_structures(self):
+        p, space, n = self.p, self.space, self.p.founding.structures
+        u = self.lines("uniform", "found.structure", (n, 4))
+        order = sorted(range(self.K), key=lambda k: space.family_keys[k])
+        weights = [self.size[k] ** p.founding.concentration for k in order]
+        for i in range(n):
+            family = order[invert(u[i, 0], weights)]
+            material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
+            repository = invert(u[i, 2], [1 / (r + 1) for r in range(self.R)])
+            federated = u[i, 3] < p.infrastructure.openness
+            self.structures.append(Structure(record_key(3, i >> 15, 0, i & 0x7FFF), material, repository, federated))
+
     # ------------------------------------------------------------------ the tick
 
     def step(self):
@@ -478,7 +502,7 @@ class Community:
         p = self.p
         if self.planners or self.trainers:
             self.fund()
-        if self.curators and p.curators.records > 0:
+        if self.curators and (p.curators.records > 0 or p.curators.structures > 0):
             self.assimilate()
         if self.trainers:
             self.abstract()
@@ -831,6 +855,7 @@ class Community:
         families = [self.lines("exponential", f"curator.family.{j}", (count, self.K)) for j in range(waves)]
         numbers = [self.lines("uniform", f"curator.record.{j}", (count, 8)) for j in range(waves)]
         f = self.curator_attention()
+        self.collect(awake, f)
         pending = []
         for c in awake:
             cost = 0.0
@@ -847,6 +872,19 @@ class Community:
                 pending.append((c, j, family, material, modality, u))
             c.credit = min(c.credit - cost, p.measured_cost)
         self.write_down(pending)
+
+    def collect(self, awake, f):
+        """Enter structures."""
+        p, space, count = self.p, self.space, len(self.curators)
+        for j in range(p.curators.structures):
+            clocks = self.lines("exponential", f"curator.structure.family.{j}", (count, self.K))
+            u = self.lines("uniform", f"curator.structure.{j}", (count, 2))
+            for c in awake:
+                family = race(clocks[c.slot][space.family_keys], f)
+                material = int(space.start[family]) + math.floor(u[c.slot, 0] * self.size[family])
+                federated = u[c.slot, 1] < p.infrastructure.openness
+                key = record_key(4, c.slot, self.tick, j)
+                self.structures.append(Structure(key, material, c.repository, federated))
 
     def curator_attention(self):
         p = self.p.curators
@@ -1136,16 +1174,17 @@ class Community:
         objective = p.objective
         if objective == "mixed":
             objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]
-        return self.own_encoder(objective, t.slot, t.invariance, self.corpus(t, sample), scale)
+        return self.own_encoder(objective, t.slot, t.invariance, self.corpus(t, sample), scale, t.models)
 
     def corpus(self, t, sample):
-        """Records that an encoder is trained on."""
+        """Records, and structures behind them, that an encoder is trained on."""
         if self.p.trainers.corpus == "sample":
             return sample
         working = [s for s in t.sources if s is not None and not self.repositories[s].down]
-        return [r for r in self.records if r.alive and r.origin != FAILED and (r.federated or r.repository in working)]
+        labelled = [r for r in self.records if r.alive and r.origin != FAILED]
+        return [r for r in labelled + self.structures if r.federated or r.repository in working]
 
-    def own_encoder(self, objective, lineage, invariance, sample, scale):
+    def own_encoder(self, objective, lineage, invariance, sample, scale, last):
         p = self.p.trainers
         k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), self.columns)
         if self.observed:
@@ -1174,7 +1213,13 @@ class Community:
             smoothed = [(1 - q) * x + q * self.neighbourhood(r.material) for x, r in zip(views[0], sample, strict=True)]
         inputs = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - invariance, "spurious": 1.0})
         weight, distinct = self.p.trainers.fusion_weight, len(sample) if self.observed else None
-        return fit_encoder(objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance, distinct)
+        gradients = []
+        if p.supervised > 0:
+            gradients = [m.features.slope(x, m.head.mean) for m in last.values() for x in views[0]]
+        lesson = gradients, p.supervised
+        return fit_encoder(
+            objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance, distinct, lesson
+        )
 
     def neighbourhood(self, material):
         """Mean ambient descriptor, gauge 0, of the neighbours of a material."""
@@ -1290,7 +1335,7 @@ class Community:
             sample = self.sample(working, 1.0)
             own = model.encoder
             corpus = self.corpus(t, sample)
-            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, corpus, 1.0)
+            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, corpus, 1.0, t.models)
             own = [r for r in sample if r.property == model.property]
             reference, _ = self.panel_error(self.train(encoder, model.property, own, 1.0, panel))
         turned = self.p.layers.gauge_penalty * model.diagnosis["gauge_variance"]

@@ -89,7 +89,18 @@ def weigh_spikes(moment, directions, columns, distinct):
 
 
 def fit_encoder(
-    objective, k, scale, views, gains, other_gains, smoothed, fusion_weight, lineage, invariance, distinct=None
+    objective,
+    k,
+    scale,
+    views,
+    gains,
+    other_gains,
+    smoothed,
+    fusion_weight,
+    lineage,
+    invariance,
+    distinct=None,
+    lesson=((), 0.0),
 ):
     """Fit an encoder to records.
 
@@ -101,6 +112,8 @@ def fit_encoder(
         Gains by column of each record, in its own modality and averaged over others.
     smoothed : list of vectors or None
         Rows mixed with those of their neighbours (graph only).
+    lesson : (list of vectors, float)
+        Gradients of the trainer's last model at the rows, and the weight of their moment.
     """
     rows = views[0]
     mean = np.mean(rows, axis=0)
@@ -119,6 +132,10 @@ def fit_encoder(
             own = outer_mean(first, first)
             shares = [m / max(np.trace(m), 1e-12) for m in (own, moment)]
             moment = (1 - fusion_weight) * shares[0] + fusion_weight * shares[1]
+    gradients, supervised = lesson
+    if np.any(gradients):
+        taught = outer_mean(gradients, gradients)
+        moment = (1 - supervised) * moment / np.trace(moment) + supervised * taught / np.trace(taught)
     exposure = np.sqrt(np.mean([g**2 for g in gains], axis=0))
     if distinct is not None:
         shown = sum(1 for s in scale if s != 0)

@@ -92,6 +92,8 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for q in ours.planners if ours.trainers else []:
             equal("collaborators", tick, [r.slot for r in q.collaborators], world.collaborators[q.slot])
     infrastructure = world.infrastructure
+    for name in ("key", "material", "repository", "federated"):
+        equal(f"structures: {name}", tick, [getattr(s, name) for s in ours.structures], getattr(world.structures, name))
     equal("silent repositories", tick, [n.down for n in ours.repositories], infrastructure.down_repositories)
     equal("repository health", tick, [n.health for n in ours.repositories], world.health_repositories, **CLOSE)
     if ours.trainers:
@@ -222,6 +224,7 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
 
 GROWING = {"trainers.features_growth": 6.0}
 OBSERVED = {"space.observed_dims": 40, "space.signal": 1.5, "trainers.records": 0, "coupling.pseudo_share": 0.3}
+READING = OBSERVED | {"trainers.corpus": "reachable", "founding.structures": 50, "curators.structures": 2}
 LEARNING = {
     **SMALL,
     "trainers.count": 2,
@@ -313,8 +316,11 @@ LEARNING = {
             | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
-        (40, {"trainers.head": "mean", "trainers.features_growth": 6.0, "trainers.bias_features": 8}),
-        (41, {"trainers.delta_learning": True, "trainers.bias_features": 200, "curators.bias_claims": True}),
+        (43, {"trainers.head": "mean", "trainers.features_growth": 6.0, "trainers.bias_features": 8}),
+        (44, {"trainers.delta_learning": True, "trainers.bias_features": 200, "curators.bias_claims": True}),
+        (40, READING | {"trainers.objective": "masked", "stocks.hazard": 0.1, "curators.records": 0}),
+        (41, READING | {"trainers.supervised": 0.6, "trainers.scale": 0.5}),
+        (42, {"trainers.supervised": 1.0, "trainers.objective": "graph", "trainers.reuse": 0.5}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],

@@ -21,7 +21,7 @@ from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import Run
 from mpbf_abm.model.shocks import SHOCKS
-from mpbf_abm.model.training import encode, fit, head_features, training_rows
+from mpbf_abm.model.training import Corpus, encode, fit, head_features, training_rows
 from mpbf_abm.streams import Streams
 
 SMALL = Parameters.preset("quick").updated(
@@ -265,7 +265,7 @@ def test_one_extra_record_moves_a_retrained_models_predictions_by_less_than_a_hu
                 tick=0,
             )
         rows = training_rows(world, sources, 1.0)
-        encoder = encode(world, rows, "masked", world.p.trainers.latent_dims, world.p.trainers.invariance)
+        encoder = encode(world, Corpus(rows), "masked", world.p.trainers.latent_dims, world.p.trainers.invariance)
         weights, phase = head_features(world, encoder, 0, 1.0, len(rows))
         head = fit(world, rows, weights, phase)
         predictions.append(head.predict(features(model.panel.x, weights, phase))[0])

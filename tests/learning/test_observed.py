@@ -16,7 +16,7 @@ from mpbf_abm.learning.heads import fit_head, log_evidence
 from mpbf_abm.learning.linalg import features, leading_directions
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.model.ecosystem import Ecosystem
-from mpbf_abm.model.training import encode, training_rows
+from mpbf_abm.model.training import Corpus, encode, training_rows
 from mpbf_abm.streams import Streams
 
 SMALL = {"space.materials": 1_200, "space.families": 6, "space.quantum_dims": 8, "founding.records": 300}
@@ -129,7 +129,7 @@ def test_nothing_is_learned_of_where_the_blocks_stand(monkeypatch, objective):
     monkeypatch.setattr("mpbf_abm.model.training.GAINS", np.ones((6, 4), np.float32))
 
     def distances() -> np.ndarray:
-        encoder = encode(world, rows, objective, 8, 0.0)
+        encoder = encode(world, Corpus(rows), objective, 8, 0.0)
         of = world.space
         z = of.ambient_rows(np.arange(60), np.zeros((60, of.view_dims), np.float32)) @ encoder.projection()
         return np.linalg.norm(z[:, None] - z[None], axis=2)

@@ -44,12 +44,34 @@ from mpbf_abm.model.materials import MaterialsSpace, Observation
 from mpbf_abm.model.planners import affordable
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.model.structures import Structures
+from mpbf_abm.model.training import encode, encoder_corpus, sightings
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.concentration import hhi
 from mpbf_abm.streams import Streams
 
 ALL_GO = 50.0  # forgetting rate at which nothing is left
 LABS = 250  # planners of row M5
+# Three directions of signal; records show what structures do, and all are within reach.
+UNLABELLED = Parameters().updated(
+    {
+        "space.materials": 1_500,
+        "space.families": 1,
+        "space.chemistry_rank": 3,
+        "space.quantum_dims": 4,
+        "space.gauge_dims": 0,
+        "space.spurious_dims": 0,
+        "space.meso_dims": 1,
+        "space.near_duplicates": 0.0,
+        "space.observed_dims": 60,
+        "space.signal": 1.0,
+        "trainers.corpus": "reachable",
+        "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        "infrastructure.repositories": 1,
+        "infrastructure.providers": 1,
+        "infrastructure.openness": 1.0,
+    }
+)
 SPIKED = "spiked covariance (Johnstone 2001; Paul 2007; Benaych-Georges and Nadakuditi 2011)"
 RECURSION = "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)"
 
@@ -512,10 +534,12 @@ def spiked_directions(
     c: float = parameter(0.5, "columns over materials", 0, 4, above=True),
     spikes: tuple[float, ...] = parameter((12.0, 6.0, 3.0), "variances of the signal", 0, 1_000, above=True),
     runs: int = parameter(200, RUNS, 20, 10**5, fast=60),
+    worlds: int = parameter(24, "communities in which structures stand beside records", 6, 1_000, fast=8),
 ) -> Iterator[Check]:
     """Overlap of learned with true directions, and weights, extrapolated from d, 2 d and 4 d columns.
 
     All columns are shown alike, the noise is the same in every observation, and spikes are apart from each other.
+    To an encoder a material without a label is worth as much as one with a label.
     """
     l, least = np.array(sorted(spikes, reverse=True)), 2 * math.sqrt(c)
     refuse(l[-1] < least, f"M9: spikes must be at least 2 sqrt(c) = {least:g}; nearer to sqrt(c) sizes count")
@@ -532,6 +556,25 @@ def spiked_directions(
             sizes = ", ".join(f"{value:.4f} at {w} columns" for w, value in zip(widths, mean[:, q, j], strict=True))
             if q == 0 or j > 0:
                 yield Check(f"{name}, l = {spike_j:g}", float(wanted), limit[q, j], spread[q, j], note=sizes)
+
+    half, full, unlabelled = np.array([learned_shares(seed, world) for world in range(worlds)]).T
+    note = f"share of the signal in three directions: {full.mean():.3f}, of half the materials {half.mean():.3f}"
+    yield Check("structures in place of half of the records", 0.0, *mean_error(unlabelled - full), note=note)
+    yield Check("structures beside records", 0.0, *mean_error(unlabelled - half), relation=">")
+
+
+def learned_shares(seed: int, world: int) -> Float:
+    """Share of the signal's directions learned from 150 records, from 300, and from 150 and 150 structures (3,)."""
+    space = MaterialsSpace.synthetic(UNLABELLED, seed=seed + 1_000 * world)
+
+    def share(records: int, structures: int) -> float:
+        founded = UNLABELLED.updated({"founding.records": records, "founding.structures": structures})
+        w = begin(RunSpec(founded, seed + 1_000 * world, space=space), record=()).world
+        encoder = encode(w, encoder_corpus(w, 0, np.arange(records)), "masked", 3, 1.0)
+        # The signal stands in the first columns.
+        return float((encoder.directions[: space.block_width] ** 2).sum() / 3)
+
+    return np.array([share(150, 0), share(300, 0), share(150, 150)])
 
 
 def learned_spikes(seed: int, d: int, materials: int, spikes: Float, run: int) -> Float:
@@ -568,4 +611,8 @@ mutation("audits leave the value as it is", Commons.rewrite, "M7")(
 )
 mutation("audits mend what renewal renews", bias_share, "M7")(lambda right, d, k: right(d, k + d))
 mutation("directions count as if the corpus had no end", spike, "M9")(lambda right, ratio, c: right(ratio, c / 4))
-mutation("noise of materials a tenth too large", Observation.noise, "M9")(lambda right, *a: np.float32(1.1) * right(*a))
+mutation("structures are seen as micrographs", sightings, "M9")(
+    lambda right, world, corpus: (*(seen := right(world, corpus))[:2], np.where(seen[0] >> 60 >= 3, 3, seen[2]))
+)
+mutation("structures are out of reach", Structures.reachable, "M9")(lambda right, *a: right(*a)[:0])
+mutation("noise of materials a fifth too large", Observation.noise, "M9")(lambda right, *a: np.float32(1.2) * right(*a))
