@@ -12,6 +12,7 @@ from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
+from mpbf_abm.model.feasibility import learn_feasibility
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import (
     choose_width,
@@ -91,6 +92,7 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         trainers.compute[trainer] -= paid
         trainers.spent[trainer] += paid
     model = train(world, trainer, scale, rows, shared)
+    learn_feasibility(world, sources, model)
     world.registry.publish(trainer, model, model.lineage)
     respond(world, trainer, model)
 

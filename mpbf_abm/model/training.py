@@ -84,7 +84,7 @@ def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -
         return descriptor_encoder(space.span, input_scale(world, invariance))
     observed = space.observation is not None
     if observed:
-        rows = rows[np.sort(np.unique(commons.material[rows], return_index=True)[1])]
+        rows = commons.once(rows)
     modality = commons.modality[rows]
 
     def shown(view: int, block_gains: Float32) -> tuple[Float32, Float32]:
