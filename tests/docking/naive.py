@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from naive_learning import Features, Head, explained, fit_encoder
+from naive_learning import Feasibility, Features, Head, explained, fit_encoder
 from scipy.special import erfcx, ndtr, ndtri
 
 # Levers of the policies: parameter, kind, target.
@@ -230,6 +230,7 @@ class Model:
         self.panel, self.panel_phi = [], []
         self.tradeoff = 0.0
         self.errors = []
+        self.feasibility = None
 
     @property
     def encoder(self):
@@ -978,6 +979,7 @@ class Community:
         model.tradeoff = model.diagnosis["tradeoff"]
         measured = self.measured_tradeoff(t, model, panel, working, scale)
         model.diagnosis["tradeoff_measured"] = measured
+        model.feasibility = self.learn_feasibility(working, model.features)
         t.model = model
         if not p.trainers.response_ral:
             return
@@ -987,6 +989,19 @@ class Community:
         else:
             t.direction = np.sign(model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
+
+    def learn_feasibility(self, working, features):
+        """What a trainer learns about which materials can be made; None where nothing has failed."""
+        trials = {}
+        for r in self.records:
+            if r.alive and LABEL[r.modality] == "measured" and (r.federated or r.repository in working):
+                trials.setdefault(r.material, r)
+        trials = list(trials.values())
+        if self.p.planners.feasibility_weight == 0 or all(r.origin != FAILED for r in trials):
+            return None
+        phis = [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in trials]
+        families = [int(self.space.family_keys[r.family]) for r in trials]
+        return Feasibility(phis, families, [r.origin != FAILED for r in trials])
 
     def train(self, encoder, sample, scale, panel):
         """Fit a head on an encoder and predict the panel."""
@@ -1441,6 +1456,10 @@ class Community:
                 scores = self.posterior_sample(q, j, model, mean, phis)
             else:
                 scores = score(rule, mean, model.channelled(variance), best, p.kappa)
+            if p.feasibility_weight > 0 and model.feasibility is not None and rule != "random":
+                line = int(self.space.family_keys[k])
+                chance = np.array([model.feasibility.chance(phi, line) for phi in phis])
+                scores = scores.min() + (scores - scores.min()) * chance**p.feasibility_weight
         if p.proxy > 0:
             proxy = self.space.proxy[candidates].astype(float)
             scores = (1 - p.proxy) * standardised(scores) + p.proxy * standardised(proxy)

@@ -131,7 +131,8 @@ def read_space(p, streams):
     spurious = p.spurious_amplitude * (rho * followed[:, None] + math.sqrt(1 - rho**2) * rest)
 
     difficulty = np.exp(p.difficulty * std(field(streams, "space.difficulty", quantum, p.ruggedness / 2)))
-    made = std(field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal("space.feasible.scatter", 0, N)
+    rest, v = streams.normal("space.feasible.scatter", 0, N), p.feasible_scatter
+    made = math.sqrt(1 - v) * std(field(streams, "space.feasible", quantum, p.ruggedness)) + math.sqrt(v) * rest
     feasible = made >= np.quantile(made, 1 - p.feasible)
     proxy = field(streams, "space.proxy", quantum, p.ruggedness)
     proxy = std(proxy - (proxy @ prop) / (prop @ prop) * prop)

@@ -116,6 +116,12 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         equal(f"variance of model {t.slot}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
         for name, value in t.model.diagnosis.items():
             equal(name, tick, value, getattr(theirs.diagnosis, name), **LEARNED)
+        assert (t.model.feasibility is None) == (theirs.feasibility is None)
+        if theirs.feasibility is not None:
+            families = np.repeat(world.space.family_keys, world.p.trainers.panel)
+            chance = theirs.feasibility.chance(theirs.panel_phi, families)
+            pairs = zip(t.model.panel_phi, families.tolist(), strict=True)
+            equal("chance to be made", tick, [t.model.feasibility.chance(*pair) for pair in pairs], chance, **LEARNED)
         equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
 
 
@@ -216,6 +222,12 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
 
 GROWING = {"trainers.features_growth": 6.0}
 OBSERVED = {"space.observed_dims": 40, "space.signal": 1.5, "trainers.records": 0, "coupling.pseudo_share": 0.3}
+FAILING = {
+    "planners.feasibility_weight": 2.0,
+    "planners.publication_bias": 0.2,
+    "space.feasible": 0.5,
+    "space.feasible_scatter": 0.2,
+}
 LEARNING = {
     **SMALL,
     "trainers.count": 2,
@@ -308,6 +320,9 @@ LEARNING = {
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
+        (40, FAILING | {"planners.acquisition": "thompson", "trainers.count": 3, "planners.proxy": 0.3}),
+        (41, FAILING | {"trainers.head": "mean", "planners.acquisition": "ei", "curators.audit_rate": 0.5}),
+        (42, FAILING | OBSERVED | {"planners.acquisition": "ucb", "trainers.features_growth": 6.0}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
@@ -381,7 +396,7 @@ def test_relabelled_families() -> None:
         (1, {}),
         (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
-        (5, {"field": "binned", "families": 2, "materials": 80}),
+        (5, {"field": "binned", "families": 2, "materials": 80, "feasible_scatter": 0.1}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )
