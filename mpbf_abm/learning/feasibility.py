@@ -16,7 +16,7 @@ from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.learning.heads import EVIDENCE_STEPS, MAX_PRIOR, MIN_PRIOR
 from mpbf_abm.learning.linalg import gram, inverse
 
-COMMON = 0.1  # prior precision of the common mean, which is not estimated
+COMMON = 1.0  # prior precision of the common mean, which is not estimated: alone, any share is as likely
 MOST_STEPS, CLOSE = 50, 1e-5  # of Newton's method: at most so many, until no weight moves by more
 ROOT = float(np.sqrt(2.0 * np.pi))
 

@@ -205,7 +205,7 @@ class Feasibility:
         self.families, self.width = sorted(set(families)), len(phis[0])
         x = np.array([self.row(phi, k) for phi, k in zip(phis, families, strict=True)])
         side = np.array([1.0 if good else -1.0 for good in made])
-        scale, common = {"weights": 1.0, "offsets": 1.0}, 0.1
+        scale, common = {"weights": 1.0, "offsets": 1.0}, 1.0
         parts = {"weights": slice(0, self.width), "offsets": slice(self.width, -1)}
         for step in range(EVIDENCE_STEPS + 1):
             prior = np.full(len(x[0]), common)

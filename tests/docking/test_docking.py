@@ -385,7 +385,7 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 
 def test_relabelled_families() -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
+    p = Parameters().updated({**LEARNING, **FAILING, "planners.source": "neighbourhood"})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 

@@ -43,6 +43,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "space.view_noise": {"space.observed_dims": 64},
     "space.curvature": {"space.observed_dims": 64},
     "trainers.features_most": {"trainers.features_growth": 20.0},
+    "planners.feasibility_weight": {"space.feasible": 0.5, "planners.publication_bias": 0.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
