@@ -1,4 +1,4 @@
-"""What failed trials teach (row M12)."""
+"""What failed trials teach (row M10)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRYING = grouped(
 )
 
 
-@row("M12", "Failures that teach", TRIALS)
+@row("M10", "Failures that teach", TRIALS)
 def failures_teach(
     seed: int,
     columns: int = parameter(40, "columns of the head", 20, 200),
@@ -44,13 +44,13 @@ def failures_teach(
 ) -> Iterator[Check]:
     """A head on noiseless labels, the choice with perfect knowledge, and communities with and without failures."""
     for α in (10, 20):
-        rng = generator(seed, f"M12 {α}")
+        rng = generator(seed, f"M10 {α}")
         wrong, error = mean_error([α * misjudged(rng, columns, α * columns) for _ in range(fits)])
         note = "tolerance: from the best possible to the largest margin, and .03 for the size"
         middle, half = (BAYES + MARGIN) / 2, (MARGIN - BAYES) / 2 + 0.03
         yield Check(f"errors times trials a column, {α} trials a column", middle, wrong, error, half, note=note)
     b, C, sets = 0.4, 3, 40_000
-    rng = generator(seed, "M12 choice")
+    rng = generator(seed, "M10 choice")
     made = rng.random((sets, C)) >= b
     pick = by_chance(rng.standard_normal((sets, C)).astype(np.float32), made.astype(float), 1.0).argmax(axis=1)
     expected = b**C + (1 - b) * b ** (C - 1) * (C - 1) / C
@@ -72,15 +72,15 @@ def misjudged(rng: np.random.Generator, columns: int, trials: int) -> float:
 def failed_share(seed: int, runs: int, bias: float) -> Float:
     """Return the share of experiments that failed in communities with some publication bias (R,)."""
     p = Parameters.preset("quick").updated(TRYING | {"planners.publication_bias": bias})
-    totals = [run_to(p, s, 12, observe=lambda eco: eco.world.totals) for s in seeds(seed, "M12", runs)]
+    totals = [run_to(p, s, 12, observe=lambda eco: eco.world.totals) for s in seeds(seed, "M10", runs)]
     return np.array([t.item().infeasible / t.item().done for t in totals])
 
 
 # --------------------------------------------------------------------------- injected faults
 
-mutation("one trial in ten is remembered as a success", fit_feasibility, "M12")(
+mutation("one trial in ten is remembered as a success", fit_feasibility, "M10")(
     lambda right, phi, family, made: right(phi, family, made | (np.arange(len(made)) % 10 == 0))
 )
-mutation("scores count from zero, not from the least", by_chance, "M12")(
+mutation("scores count from zero, not from the least", by_chance, "M10")(
     lambda _, scores, chance, weight: np.asarray(scores * chance**weight, np.float32)
 )
