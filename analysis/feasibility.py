@@ -1,6 +1,6 @@
 """How fast a model learns from random trials what can be made: the static curve beside that of real trials.
 
-python analysis/feasibility.py [--set space.feasible_scatter=0.25 ...] [--draws 30] [--feasible 0.39]
+python analysis/feasibility.py [--set space.feasible_scatter=0.3 ...] [--draws 30]
 
 The head is fitted on n random trials, with the features of a model of the community's founding, and rates other
 materials. Real trials: vapour diffusion of halide perovskites, 918 experiments of which .61 failed, rated by a random
@@ -63,9 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MpbfError as error:
         print("\n".join(f"feasibility: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
-    mean, error = curves.mean(axis=0), curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
+    mean, sd = curves.mean(axis=0), curves.std(axis=0, ddof=1) / np.sqrt(len(curves))  # of the mean
     rows = [
-        [n, *(f"{mean[k, i]:.3f} ±{error[k, i]:.3f}" for k in (0, 1)), AREA[i], f"{FAILED[i] / FAILED_BASE:.3f}"]
+        [
+            str(n),
+            *(f"{mean[k, i]:.3f} ±{sd[k, i]:.3f}" for k in (0, 1)),
+            f"{AREA[i]:.3f}",
+            f"{FAILED[i] / FAILED_BASE:.3f}",
+        ]
         for i, n in enumerate(TRIALS)
     ]
     print(table(["trials", "area", "failed in best tenth / all", "area, real", "failed / all, real"], rows))
