@@ -195,7 +195,7 @@ INDICATORS: list[Indicator] = [
     ),
 ]
 STANDARD = tuple(i.column for i in INDICATORS)
-# What has joined since: a series in which it has no value has the columns that it had before.
+# What has joined since: where it has no value, a series or table of effects is as it was before.
 JOINED = ("feasibility_auc",)
 # With those that users register:
 COLUMNS = list(STANDARD)
