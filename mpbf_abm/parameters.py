@@ -200,6 +200,13 @@ class SpaceParameters(Group):
     )
     difficulty: float = _p("log-sd of the factor on measurement noise", 0.4, 0, 2)
     feasible: float = _p("share of materials that can be made", 0.85, None, 1, gt=0)
+    feasible_scatter: float = _p(
+        "variance share of what decides whether a material can be made that no descriptor shows",
+        0.5,
+        0,
+        1,
+        source="assumed; learning curves of real trials are met at 0.25 to 0.4 (observed descriptors)",
+    )
     near_duplicates: float = _p(
         "share of materials that nearly copy another of their family",
         0.05,
@@ -523,6 +530,9 @@ class PlannerParameters(Group):
         source="greedy accelerates most on real pools",
     )
     kappa: float = _p("weight of the claimed sd in upper-confidence and ranking rules", 1.0, 0, 10)
+    feasibility_weight: float = _p(
+        "power of the chance that a candidate can be made in its score; 0: what fails is not learned", 0.0, 0, 100
+    )
     proxy: float = _p("weight of a misaligned objective in candidate scores", 0.0, 0, 1)
     repeats: bool = _p("whether materials with a published test may be tried again", False, unit="switch")
     publication_threshold: float = _p(
@@ -867,6 +877,8 @@ ADDED = {
     "planners.demand": 1.0,
     "curators.bias_claims": False,
     "trainers.bias_features": 0,
+    "space.feasible_scatter": 0.5,
+    "planners.feasibility_weight": 0.0,
     "trainers.features_growth": 0.0,
     "trainers.features_most": 400,
     "trainers.corpus": "sample",

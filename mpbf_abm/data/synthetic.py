@@ -88,7 +88,9 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     rough = _standard(random_field(streams, "space.difficulty", quantum, p.ruggedness / 2))
     difficulty = np.exp(np.float32(p.difficulty) * rough).astype(np.float32)
     makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness))
-    makeable = makeable + streams.normal("space.feasible.scatter", 0, p.materials).astype(np.float32)
+    scatter = streams.normal("space.feasible.scatter", 0, p.materials).astype(np.float32)
+    share = 2.0 * p.feasible_scatter  # at half and half, factors are 1
+    makeable = np.float32(np.sqrt(2.0 - share)) * makeable + np.float32(np.sqrt(share)) * scatter
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
     return {
         "descriptors": np.concatenate([quantum, meso, spurious], axis=1),

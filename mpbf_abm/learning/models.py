@@ -10,6 +10,7 @@ import numpy as np
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
+from mpbf_abm.learning.feasibility import FeasibilityHead
 from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.streams import Streams
@@ -119,6 +120,12 @@ class FoundationModel:
         Their median, infinite before any test.
     diagnosis : Diagnosis
         What was measured of it, set before it is published.
+    feasibility : FeasibilityHead, optional
+        What its trainer has learned about which materials can be made.
+    feasibility_on : FoundationModel, optional
+        The trainer's model whose features that stands on.
+    feasibility_auc : float
+        Area under the ROC curve of that on the panel, NaN without.
     """
 
     trainer: int
@@ -144,6 +151,9 @@ class FoundationModel:
     diagnosis: Diagnosis = field(init=False)
     recent: list[float] = field(default_factory=list)
     median_gap: float = float("inf")
+    feasibility: FeasibilityHead | None = None
+    feasibility_on: FoundationModel | None = None
+    feasibility_auc: float = float("nan")
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)
 
     @property

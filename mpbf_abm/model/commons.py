@@ -280,8 +280,19 @@ class Commons:
         repositories : bool (R,)
             The trainer's working providers. Federated records are reachable through any of them.
         """
+        return np.flatnonzero(self._reached(repositories) & (self.origin != FAILED))
+
+    def trials(self, repositories: Bool) -> Int:
+        """Rows that tell such a trainer what can be made: measured labels and failures, one of each material."""
+        return self.once(np.flatnonzero(self._reached(repositories) & (FIDELITY[self.modality] == MEASURED)))
+
+    def _reached(self, repositories: Bool) -> Bool:
         reached = (repositories[self.repository] | self.federated) & repositories.any()
-        return np.flatnonzero(self.alive & reached & (self.origin != FAILED))
+        return np.asarray(self.alive & reached)
+
+    def once(self, rows: Int) -> Int:
+        """Return the first row of each material, in the order of rows."""
+        return rows[np.sort(np.unique(self.material[rows], return_index=True)[1])]
 
     def uniform(self) -> Float:
         """Keyed uniform number of every record, the order in which subsamples take them (n,)."""

@@ -21,6 +21,7 @@ from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
+from mpbf_abm.model.feasibility import area_in_use
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
@@ -116,6 +117,11 @@ INDICATORS: list[Indicator] = [
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
         ("gauge_variance", "sd^2", "prediction variance under gauge redraw"),
         ("strain_variance", "sd^2", "squared prediction change under a small strain of causal columns"),
+        (
+            "feasibility_auc",
+            "share",
+            "area under the ROC curve of the chance to be made on the panel; mean over adopters of what learns it",
+        ),
     ),
     *_rows(
         "concentration",
@@ -189,6 +195,8 @@ INDICATORS: list[Indicator] = [
     ),
 ]
 STANDARD = tuple(i.column for i in INDICATORS)
+# What has joined since: where it has no value, a series or table of effects is as it was before.
+JOINED = ("feasibility_auc",)
 # With those that users register:
 COLUMNS = list(STANDARD)
 UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
@@ -461,7 +469,7 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
     means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
-    return dict(zip(columns, means.tolist(), strict=True))
+    return dict(zip(columns, means.tolist(), strict=True)) | {"feasibility_auc": area_in_use(use)}
 
 
 def ratio(part: float, whole: float) -> float:

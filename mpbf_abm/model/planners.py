@@ -19,6 +19,7 @@ from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
+from mpbf_abm.model.feasibility import weigh_by_chance
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import measurement_sd
@@ -294,7 +295,8 @@ def judge(
         draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
     best = best_known(world, model.of_property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
-    return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where), phi
+    scores = score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where)
+    return mean, sd, weigh_by_chance(world, model, candidates, x, scores), phi
 
 
 def affordable(world: World, planner: Int, C: int) -> Int:

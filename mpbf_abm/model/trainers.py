@@ -12,6 +12,7 @@ from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
+from mpbf_abm.model.feasibility import learn_feasibility
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import (
     begin,
@@ -94,6 +95,7 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         trainers.spent[trainer] += paid
     models = train(world, trainer, scale, rows, shared)
     first = next(iter(models.values()))
+    learn_feasibility(world, sources, list(models.values()))
     world.registry.publish(trainer, models, first.lineage)
     respond(world, trainer, first)
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from naive_learning import Features, Head, explained, fit_encoder
+from naive_learning import Feasibility, Features, Head, explained, fit_encoder
 from scipy.special import erfcx, ndtr, ndtri
 
 # Levers of the policies: parameter, kind, target.
@@ -245,6 +245,7 @@ class Model:
         self.panel, self.panel_phi = [], []
         self.tradeoff = 0.0
         self.errors = []
+        self.feasibility = self.feasibility_features = None
 
     @property
     def encoder(self):
@@ -1081,6 +1082,9 @@ class Community:
             model.diagnosis["tradeoff_measured"] = self.measured_tradeoff(t, model, panel, working, scale)
             fresh.append(model)
         t.model = fresh[0]
+        feasibility = self.learn_feasibility(working, t.model.features)
+        for model in fresh:
+            model.feasibility, model.feasibility_features = feasibility, t.model.features
         t.models |= {model.property: model for model in fresh}
         if not p.trainers.response_ral:
             return
@@ -1091,6 +1095,19 @@ class Community:
         else:
             t.direction = np.sign(t.model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
+
+    def learn_feasibility(self, working, features):
+        """What a trainer learns about which materials can be made; None where nothing has failed."""
+        trials = {}
+        for r in self.records:
+            if r.alive and LABEL[r.modality] == "measured" and (r.federated or r.repository in working):
+                trials.setdefault(r.material, r)
+        trials = list(trials.values())
+        if self.p.planners.feasibility_weight == 0 or all(r.origin != FAILED for r in trials):
+            return None
+        phis = [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in trials]
+        families = [int(self.space.family_keys[r.family]) for r in trials]
+        return Feasibility(phis, families, [r.origin != FAILED for r in trials])
 
     def feature_count(self, scale, records):
         """Random features of a head."""
@@ -1560,7 +1577,8 @@ class Community:
             shape = (len(self.planners), len(candidates), self.view_numbers)
             stream = self.streams.generator(f"planner.gauge.{j}", self.tick)
             gauges = stream.standard_normal(shape, dtype=np.float32)[q.slot]
-            phis = [model.features(self.ambient(i, g)) for i, g in zip(candidates, gauges, strict=True)]
+            rows = [self.ambient(i, g) for i, g in zip(candidates, gauges, strict=True)]
+            phis = [model.features(x) for x in rows]
             pairs = [model.predict(i, phi) for i, phi in zip(candidates, phis, strict=True)]
             mean, variance = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
             if rule == "random":
@@ -1569,6 +1587,11 @@ class Community:
                 scores = self.posterior_sample(q, j, model, mean, phis)
             else:
                 scores = score(rule, mean, model.channelled(variance), best, p.kappa)
+            if p.feasibility_weight > 0 and model.feasibility is not None and rule != "random":
+                line = int(self.space.family_keys[k])
+                shown = [model.feasibility_features(x) for x in rows]
+                chance = np.array([model.feasibility.chance(phi, line) for phi in shown])
+                scores = scores.min() + (scores - scores.min()) * chance**p.feasibility_weight
         if p.proxy > 0:
             proxy = self.proxy[q.property][candidates].astype(float)
             scores = (1 - p.proxy) * standardised(scores) + p.proxy * standardised(proxy)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_ndtr, ndtr
 
 RIDGE, FLAT, EVIDENCE_STEPS, MATERN = 0.001, 1e-6, 2, 5
 MIN_NOISE, MAX_NOISE, MIN_PRIOR, MAX_PRIOR = 1e-4, 4.0, 0.01, 1e4
@@ -211,6 +213,55 @@ class Head:
         gain = self.covariance @ phi.T @ np.linalg.inv(phi @ self.covariance @ phi.T + np.diag(variances))
         self.mean = self.mean + strength * gain @ residuals
         self.covariance = self.covariance - min(1.0, strength) * gain @ phi @ self.covariance
+
+
+class Feasibility:
+    """Probit regression on features, offsets of families and a common mean; scales of the first two by evidence."""
+
+    def __init__(self, phis, families, made):
+        self.families, self.width = sorted(set(families)), len(phis[0])
+        x = np.array([self.row(phi, k) for phi, k in zip(phis, families, strict=True)])
+        side = np.array([1.0 if good else -1.0 for good in made])
+        scale, common = {"weights": 1.0, "offsets": 1.0}, 1.0
+        parts = {"weights": slice(0, self.width), "offsets": slice(self.width, -1)}
+        for step in range(EVIDENCE_STEPS + 1):
+            prior = np.full(len(x[0]), common)
+            for name, part in parts.items():
+                prior[part] = scale[name]
+            self._posterior(x, side, prior)
+            for name, part in parts.items() if step < EVIDENCE_STEPS else ():
+                m, variance = self.mean[part], np.diag(self.covariance)[part]
+                known = len(m) - scale[name] * variance.sum()
+                scale[name] = float(np.clip(known / max(m @ m, 1e-12), MIN_PRIOR, MAX_PRIOR))
+        self.between = 1 / scale["offsets"]
+
+    def row(self, phi, family):
+        return np.concatenate([phi, [1.0 if family == k else 0.0 for k in self.families], [1.0]])
+
+    def _posterior(self, x, side, prior):
+        def misfit(w):
+            return -log_ndtr(side * (x @ w)).sum() + (prior * w**2).sum() / 2
+
+        def slopes(w):
+            f = side * (x @ w)
+            return f, np.exp(-(f**2) / 2 - log_ndtr(f)) / math.sqrt(2 * math.pi)
+
+        def gradient(w):
+            return -x.T @ (side * slopes(w)[1]) + prior * w
+
+        def curvature(w):
+            f, slope = slopes(w)
+            return x.T @ ((slope * (slope + f))[:, None] * x) + np.diag(prior)
+
+        start = np.zeros(len(prior))
+        best = minimize(misfit, start, jac=gradient, hess=curvature, method="trust-exact", options={"gtol": 1e-7})
+        self.mean, self.covariance = best.x, np.linalg.inv(curvature(best.x))
+
+    def chance(self, phi, family):
+        """Chance that one material can be made."""
+        x = self.row(phi, family)
+        variance = x @ self.covariance @ x + (0.0 if family in self.families else self.between)
+        return float(ndtr(x @ self.mean / math.sqrt(1 + variance)))
 
 
 def explained(targets, latent):

@@ -149,7 +149,8 @@ def read_space(p, streams):
             spurious[i, j] = p.spurious_amplitude * (rho * followed + math.sqrt(1 - rho**2) * rest[i, j])
 
     difficulty = np.exp(p.difficulty * std(field(streams, "space.difficulty", quantum, p.ruggedness / 2)))
-    made = std(field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal("space.feasible.scatter", 0, N)
+    rest, v = streams.normal("space.feasible.scatter", 0, N), p.feasible_scatter
+    made = math.sqrt(1 - v) * std(field(streams, "space.feasible", quantum, p.ruggedness)) + math.sqrt(v) * rest
     feasible = made >= np.quantile(made, 1 - p.feasible)
     proxies, top = [], []
     for t, prop in enumerate(properties):

@@ -124,6 +124,14 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         equal(f"variance of model {i}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
         for name, value in mine.diagnosis.items():
             equal(name, tick, value, getattr(theirs.diagnosis, name), **LEARNED)
+        assert (mine.feasibility is None) == (theirs.feasibility is None)
+        if theirs.feasibility is not None:
+            families = np.repeat(world.space.family_keys, world.p.trainers.panel)
+            phi = theirs.feasibility_on.features(theirs.panel.x)
+            chance = theirs.feasibility.chance(phi, families)
+            shown = [mine.feasibility_features(x) for x in theirs.panel.x]
+            rows = zip(shown, families.tolist(), strict=True)
+            equal("chance to be made", tick, [mine.feasibility.chance(*row) for row in rows], chance, **LEARNED)
         equal("recent errors", tick, mine.errors, theirs.recent, **LEARNED)
 
 
@@ -225,6 +233,12 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
 GROWING = {"trainers.features_growth": 6.0}
 OBSERVED = {"space.observed_dims": 40, "space.signal": 1.5, "trainers.records": 0, "coupling.pseudo_share": 0.3}
 READING = OBSERVED | {"trainers.corpus": "reachable", "founding.structures": 50, "curators.structures": 2}
+FAILING = {
+    "planners.feasibility_weight": 2.0,
+    "planners.publication_bias": 0.2,
+    "space.feasible": 0.5,
+    "space.feasible_scatter": 0.2,
+}
 LEARNING = {
     **SMALL,
     "trainers.count": 2,
@@ -322,6 +336,14 @@ LEARNING = {
         (41, READING | {"trainers.supervised": 0.6, "trainers.scale": 0.5}),
         (42, {"trainers.supervised": 1.0, "trainers.objective": "graph", "trainers.reuse": 0.5}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
+        (45, FAILING | {"planners.acquisition": "thompson", "trainers.count": 3, "planners.proxy": 0.3}),
+        (46, FAILING | {"trainers.head": "mean", "planners.acquisition": "ei", "curators.audit_rate": 0.5}),
+        (
+            47,
+            FAILING
+            | OBSERVED
+            | {"space.properties": 3, "planners.acquisition": "ucb", "trainers.features_growth": 6.0},
+        ),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
@@ -440,7 +462,7 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 
 def test_relabelled_families() -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood", "space.properties": 2})
+    p = Parameters().updated({**LEARNING, **FAILING, "planners.source": "neighbourhood", "space.properties": 2})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 
@@ -453,6 +475,7 @@ def test_relabelled_families() -> None:
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
         (5, {"field": "binned", "families": 2, "materials": 80}),
         (6, {"properties": 3, "factors": 2, "phase_jump": 0.5, "relatedness": 0.7}),
+        (5, {"field": "binned", "families": 2, "materials": 80, "feasible_scatter": 0.1}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )

@@ -50,6 +50,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "planners.demand": {"space.properties": 3},
     "modalities.simulated_focus": {"space.properties": 3},
     "modalities.measured_focus": {"space.properties": 3},
+    "planners.feasibility_weight": {"space.feasible": 0.5, "planners.publication_bias": 0.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 

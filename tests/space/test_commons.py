@@ -240,6 +240,14 @@ class Program:
                 if r["origin"] != FAILED and sources.any() and (r["federated"] or sources[r["repository"]])
             }
             assert {int(k) for k in commons.key[commons.reachable(sources)]} == expected
+            tried = {
+                r["material"]
+                for k, r in by_key.items()
+                if FIDELITY[r["modality"]] == 2 and (r["federated"] or sources[r["repository"]])
+            }
+            trials = commons.trials(sources)
+            assert sorted(commons.material[trials]) == sorted(tried if sources.any() else ())
+            assert (np.diff(trials) > 0).all()
         np.testing.assert_array_equal(commons.uniform(), commons.streams.record_uniform("commons.order", commons.key))
         for row in self.live():
             r = by_key[int(commons.key[row])]

@@ -296,6 +296,9 @@ def test_feasibility_is_partly_smooth() -> None:
     space = small(materials=4_000, feasible=0.5, near_duplicates=0.0)
     nearest = cKDTree(quantum(space)).query(quantum(space), k=2)[1][:, 1]
     agree = np.mean(space.feasible == space.feasible[nearest])
+    smooth, scattered = (small(materials=4_000, feasible=0.5, feasible_scatter=v, near_duplicates=0.0) for v in (0, 1))
+    assert np.mean(smooth.feasible == smooth.feasible[nearest]) > agree + 0.1
+    assert abs(np.mean(scattered.feasible == scattered.feasible[nearest]) - 0.5) < 4.5 * np.sqrt(0.25 / 4_000)
     assert agree > 0.5 + 4.5 * np.sqrt(0.25 / 4_000)
     assert agree < 0.95
 

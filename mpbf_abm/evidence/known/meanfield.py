@@ -464,7 +464,7 @@ def _restored(right: Any, commons: Commons, *arguments: Any) -> Any:
     return gone
 
 
-@mutation("no result is deposited", publish, "K1 K2 U0 M7")
+@mutation("no result is deposited", publish, "K1 K2 U0 M7 M10")
 def _withheld(right: Any, world: World, results: Any) -> None:
     own, world.p = world.p, world.p.replace("coupling.outer_loop", 0.0)
     right(world, results)
