@@ -362,9 +362,8 @@ class Engine(Section):
 
 
 def _texts(value: Any) -> Any:
-    for text in value if isinstance(value, (list, tuple)) else [value]:
-        if not isinstance(text, str):
-            raise ValueError("must be a text, or a list of texts")
+    if not all(isinstance(text, str) for text in (value if isinstance(value, (list, tuple)) else [value])):
+        raise ValueError("must be a text, or a list of texts")
     return value
 
 
