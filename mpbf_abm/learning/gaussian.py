@@ -115,6 +115,28 @@ class GaussianProcess:
         v = solve_lower(self.factor, matern(self.points, rows))
         return self.scale**2 * (matern(rows, rows) - v.T @ v)
 
+    def over(self, panel: Float32) -> tuple[Float, Float]:
+        """Return the rows of a panel (m, k), and what the labels tell about them (n, m)."""
+        rows = panel.astype(np.float64)
+        return rows, solve_lower(self.factor, matern(self.points, rows))
+
+    def fall(self, phi: Float32, over: tuple[Float, Float], variance: Float) -> Float:
+        """Return by how much a label at each of some rows (n, k) lowers the panel's mean variance (n,).
+
+        Parameters
+        ----------
+        phi : float32 (n, k)
+        over : tuple of float64 (m, k), (n, m)
+            As of :meth:`over`.
+        variance : float64 (n,)
+            Noise of each label, the misfit included.
+        """
+        rows = phi.astype(np.float64)
+        v = solve_lower(self.factor, matern(self.points, rows))
+        left = matern(rows, over[0]) - v.T @ over[1]
+        own = np.maximum(1.0 - (v * v).sum(axis=0), 0.0) + variance / self.kernel.unit
+        return np.asarray(self.scale**2 * (left * left).mean(axis=1) / own)
+
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
         """Return the gradient of the posterior mean at one ambient row (d,)."""
         gap = self.features(x, weights, shift).astype(np.float64) - self.points

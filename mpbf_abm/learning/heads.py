@@ -64,6 +64,24 @@ class Head:
         mean = phi @ self.mean32 + np.float32(self.offset)
         return mean, np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
 
+    def over(self, panel: Float32) -> Float:
+        """Return ``Sigma (Phi' Phi / n) Sigma`` of the feature rows (n, p) of a panel (p, p)."""
+        half = panel.astype(np.float64) @ self.covariance
+        return np.asarray(half.T @ half / len(half))
+
+    def fall(self, phi: Float32, over: Float, variance: Float) -> Float:
+        """Return by how much a label at each of some feature rows (n, p) lowers the panel's mean variance (n,).
+
+        Parameters
+        ----------
+        phi : float32 (n, p)
+        over : float64 (p, p)
+            As of :meth:`over`.
+        variance : float64 (n,)
+            Noise of each label, the model's own misfit included.
+        """
+        return expected_fall(phi.astype(np.float64), over, self.covariance, variance)
+
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Update:
         """Fine-tune on new labels by an exact low-rank update (the inner loop).
 
@@ -124,6 +142,13 @@ def low_rank(
     shrink = min(1.0, strength) * inner
     shift = strength * (half.T @ (inner @ residual))
     return shift, covariance - half.T @ (shrink @ half), half, shrink
+
+
+@kernel
+def expected_fall(phi: Float, over: Float, covariance: Float, variance: Float) -> Float:
+    """Return ``phi' Q phi / (phi' Sigma phi + v)`` of each row: what a label takes off the mean variance (n,)."""
+    taken = np.einsum("np,np->n", phi @ over, phi)
+    return np.asarray(taken / (np.einsum("np,np->n", phi @ covariance, phi) + variance))
 
 
 @kernel

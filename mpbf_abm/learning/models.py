@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.gaussian import GaussianProcess
+from mpbf_abm.learning.generation import Mixture
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.streams import Streams
 
@@ -103,6 +106,8 @@ class FoundationModel:
         Whether predictions add the simulated property (physical prior, delta learning).
     records : int
         Records in the training sample.
+    sample : int (records,)
+        Material of each of them.
     corpus : float (K,)
         Share of each family in the sample.
     rare : int
@@ -118,6 +123,8 @@ class FoundationModel:
         Their median, infinite before any test.
     diagnosis : Diagnosis
         What was measured of it, set before it is published.
+    mixture : Mixture or None
+        Latent Gaussians fitted to the sample, once somebody draws from them.
     """
 
     trainer: int
@@ -133,6 +140,7 @@ class FoundationModel:
     overconfidence: float
     simulated_base: bool
     records: int
+    sample: Int
     corpus: Float
     rare: Int
     panel: Panel
@@ -142,7 +150,9 @@ class FoundationModel:
     diagnosis: Diagnosis = field(init=False)
     recent: list[float] = field(default_factory=list)
     median_gap: float = float("inf")
+    mixture: Mixture | None = field(default=None, init=False, repr=False)
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)
+    _over: Any = field(default=None, init=False, repr=False)
 
     @property
     def family_mean(self) -> Float32:
@@ -166,11 +176,24 @@ class FoundationModel:
         """
         return self.claimed_sd(np.asarray(variance - np.float32(self.head.noise), np.float32))
 
+    def panel_fall(self, phi: Float32, variance: NDArray[Any]) -> Float:
+        """Return the expected fall of the panel's mean variance by a result at each of some feature rows (n,).
+
+        Parameters
+        ----------
+        phi : float32 (n, p + 1)
+        variance : float (n,)
+            Claimed variance of each result.
+        """
+        if self._over is None:
+            self._over = self.head.over(self.panel_phi)
+        return self.head.fall(phi, self._over, variance + self.head.noise)
+
     def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""
         update = self.head.update(phi, residual, variance + self.head.noise, strength)
         update.apply(self.panel_phi, self.panel_mean.reshape(-1), self.panel_variance.reshape(-1))
-        self._family_mean = None
+        self._family_mean = self._over = None
 
     def rebase(self, change: Float32) -> None:
         """Add a change of the simulated property (N,) to the panel's predictions."""

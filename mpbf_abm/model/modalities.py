@@ -80,6 +80,11 @@ def measurement_sd(p: ModalityParameters, difficulty: Float | NDArray[np.float32
     return np.asarray(p.measured_noise * difficulty)
 
 
+def claimed_variance(sd: Float) -> NDArray[np.float32]:
+    """Return the variance that is claimed for experiments with noise of some standard deviation (n,)."""
+    return np.maximum(sd**2, 1e-6).astype(np.float32)
+
+
 def label(
     p: ModalityParameters,
     truth: Truth,
@@ -97,7 +102,7 @@ def label(
     sd = p.simulated_noise * SIMULATED_NOISE[modality] + measured
     weight = SIMULATED_SHARE[modality]
     centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
-    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+    return (centre + sd * z).astype(np.float32), claimed_variance(sd)
 
 
 def short_of(floor: float, mix: NDArray[np.float64], feasible: float) -> float:

@@ -307,6 +307,18 @@ LEARNING = {
             | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
         ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
+        (
+            40,
+            OBSERVED
+            | {"planners.source": "mixture", "planners.tilt": 2.0, "planners.proposals": 5, "stocks.attention": 20.0}
+            | {"planners.acquisition": "integrated_variance", "coupling.uncertainty_ral_isl": 0.6},
+        ),
+        (41, {"planners.source": "mixture", "planners.mixture_components": 3, "planners.repeats": True}),
+        (
+            42,
+            {"planners.source": "inverse", "planners.attention_cost": "scored", "stocks.attention": 9.0}
+            | {"planners.acquisition": "integrated_variance"},
+        ),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
