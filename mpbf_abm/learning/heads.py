@@ -69,18 +69,10 @@ class Head:
         half = panel.astype(np.float64) @ self.covariance
         return np.asarray(half.T @ half / len(half))
 
-    def fall(self, phi: Float32, over: Float, variance: Float) -> Float:
-        """Return by how much a label at each of some feature rows (n, p) lowers the panel's mean variance (n,).
-
-        Parameters
-        ----------
-        phi : float32 (n, p)
-        over : float64 (p, p)
-            As of :meth:`over`.
-        variance : float64 (n,)
-            Noise of each label, the model's own misfit included.
-        """
-        return expected_fall(phi.astype(np.float64), over, self.covariance, variance)
+    def reach(self, phi: Float32, over: Float) -> tuple[Float, Float]:
+        """Return what labels at feature rows (n, p) tell about a panel, for :func:`expected_fall` (n,), (n,)."""
+        rows = phi.astype(np.float64)
+        return np.einsum("np,np->n", rows @ over, rows), np.einsum("np,np->n", rows @ self.covariance, rows)
 
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Update:
         """Fine-tune on new labels by an exact low-rank update (the inner loop).
@@ -145,10 +137,20 @@ def low_rank(
 
 
 @kernel
-def expected_fall(phi: Float, over: Float, covariance: Float, variance: Float) -> Float:
-    """Return ``phi' Q phi / (phi' Sigma phi + v)`` of each row: what a label takes off the mean variance (n,)."""
-    taken = np.einsum("np,np->n", phi @ over, phi)
-    return np.asarray(taken / (np.einsum("np,np->n", phi @ covariance, phi) + variance))
+def expected_fall(reach: tuple[Float, Float], variance: Float) -> Float:
+    """Return by how much one label at each of some rows lowers the mean variance over a panel (n,).
+
+    ``phi' Q phi / (phi' Sigma phi + variance)`` with ``Q = Sigma (Phi' Phi / n) Sigma`` (Cohn et al. 1996).
+
+    Parameters
+    ----------
+    reach : tuple of float64 (n,), (n,)
+        Both quadratic forms.
+    variance : float64 (n,)
+        Noise of each label, the model's own misfit included.
+    """
+    taken, own = reach
+    return np.asarray(taken / (own + variance))
 
 
 @kernel

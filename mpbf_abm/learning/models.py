@@ -13,7 +13,7 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.generation import Mixture
-from mpbf_abm.learning.heads import Head
+from mpbf_abm.learning.heads import Head, expected_fall
 from mpbf_abm.streams import Streams
 
 MATERN = 5.0  # degrees of freedom of the frequencies: the Matern-5/2 kernel
@@ -152,7 +152,8 @@ class FoundationModel:
     median_gap: float = float("inf")
     mixture: Mixture | None = field(default=None, init=False, repr=False)
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)
-    _over: Any = field(default=None, init=False, repr=False)
+    _over: Any = field(default=None, init=False, repr=False)  # until predictions move, as the next
+    _reach: Any = field(default=None, init=False, repr=False)
 
     @property
     def family_mean(self) -> Float32:
@@ -176,18 +177,21 @@ class FoundationModel:
         """
         return self.claimed_sd(np.asarray(variance - np.float32(self.head.noise), np.float32))
 
-    def panel_fall(self, phi: Float32, variance: NDArray[Any]) -> Float:
+    def panel_fall(self, phi: Float32 | None, variance: NDArray[Any]) -> Float:
         """Return the expected fall of the panel's mean variance by a result at each of some feature rows (n,).
 
         Parameters
         ----------
-        phi : float32 (n, p + 1)
+        phi : float32 (n, p + 1) or None
+            The panel's own rows if None.
         variance : float (n,)
             Claimed variance of each result.
         """
         if self._over is None:
             self._over = self.head.over(self.panel_phi)
-        return self.head.fall(phi, self._over, variance + self.head.noise)
+            self._reach = self.head.reach(self.panel_phi, self._over)
+        reach = self._reach if phi is None else self.head.reach(phi, self._over)
+        return expected_fall(reach, variance + self.head.noise)
 
     def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""

@@ -96,31 +96,31 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
 def panel_falls(world: World, model: FoundationModel) -> NDArray[np.float32]:
     """Expected fall of a model's mean variance by an experiment on each material of its panel (K, B)."""
     materials = model.panel.materials
-    return channelled_fall(world, model, model.panel_phi, materials.ravel()).reshape(materials.shape)
+    return channelled_fall(world, model, None, materials.ravel()).reshape(materials.shape)
 
 
 def channelled_fall(
-    world: World, model: FoundationModel, phi: NDArray[np.float32], materials: Int
+    world: World, model: FoundationModel, phi: NDArray[np.float32] | None, materials: Int
 ) -> NDArray[np.float32]:
-    """Expected falls of the panel's mean variance by experiments, after the same channel (n,).
+    """Expected falls of the panel's mean variance by experiments, after the same channel as sds (n,).
 
     Parameters
     ----------
     world : World
     model : FoundationModel
-    phi : float32 (n, p + 1)
-        Features of the materials.
+    phi : float32 (n, p + 1) or None
+        Features of the materials; None for those of the panel.
     materials : int (n,)
     """
     openness = world.p.coupling.uncertainty_ral_isl
 
-    def falls(phi: NDArray[np.float32], materials: Int) -> Float:
+    def falls(phi: NDArray[np.float32] | None, materials: Int) -> Float:
         sd = measurement_sd(world.p.modalities, world.space.difficulty[materials])
         return model.panel_fall(phi, claimed_variance(sd))
 
     fall = falls(phi, materials)
     if openness < 1:
-        fall = openness * fall + (1 - openness) * falls(model.panel_phi, model.panel.materials.ravel()).mean()
+        fall = openness * fall + (1 - openness) * falls(None, model.panel.materials.ravel()).mean()
     return fall.astype(np.float32)
 
 

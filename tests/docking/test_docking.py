@@ -380,9 +380,10 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
 
 
-def test_relabelled_families() -> None:
+@pytest.mark.parametrize("source", ["neighbourhood", "mixture"])
+def test_relabelled_families(source: str) -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
+    p = Parameters().updated({**LEARNING, "planners.source": source})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 

@@ -43,6 +43,10 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "space.view_noise": {"space.observed_dims": 64},
     "space.curvature": {"space.observed_dims": 64},
     "trainers.features_most": {"trainers.features_growth": 20.0},
+    "planners.mixture_components": {"planners.source": "mixture"},
+    "planners.tilt": {"planners.source": "mixture"},
+    "planners.proposals": {"planners.source": "mixture", "planners.tilt": 3.0},
+    "planners.attention_cost": {"planners.source": "inverse"},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
@@ -69,6 +73,8 @@ VALUES: dict[str, Any] = {
     "trainers.head": "mean",
     "trainers.labels": "measured",
     "planners.source": "inverse",
+    "planners.tilt": 3.0,
+    "planners.attention_cost": "scored",
     "planners.acquisition": "thompson",
     "planners.adoption": "utility",
     "planners.memory": 0.2,
