@@ -80,7 +80,7 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.heads", "MIN_PRIOR", "least prior precision of a head"),
     ("learning.heads", "MAX_PRIOR", "largest prior precision of a head"),
     ("learning.generation", "EM_STEPS", "steps of EM by which a mixture is fitted"),
-    ("learning.generation", "RIDGE", "added to its covariances, in mean variances of the corpus"),
+    ("learning.generation", "MIXTURE_RIDGE", "added to its covariances, in mean variances of the corpus"),
     ("learning.models", "MATERN", "degrees of freedom of the frequencies (Matern-5/2)"),
     ("learning.models", "RECENT", "published tests that a model's agreement is judged on"),
     ("model.steering", "CLIP", "largest standardised acquisition value of a family"),

@@ -11,7 +11,7 @@ from mpbf_abm.learning.gaussian import solve_lower
 from mpbf_abm.streams import by_shares
 
 EM_STEPS = 20  # more move no component by a hundredth of its spread on the corpora tried
-RIDGE = 1e-6  # of the mean variance, so that a corpus of few materials has a density
+MIXTURE_RIDGE = 1e-6  # of the mean variance, so that a corpus of few materials has a density
 DISTANCES = 2**22  # kept at once while nearest materials are sought, 32 MB
 
 
@@ -57,7 +57,7 @@ def fit_mixture(points: Float, u: Float) -> Mixture:
     n, k = points.shape
     u = u[:n]
     gap = points - points.mean(axis=0)
-    ridge = RIDGE * max(float((gap * gap).mean()), RIDGE) * np.eye(k)
+    ridge = MIXTURE_RIDGE * max(float((gap * gap).mean()), MIXTURE_RIDGE) * np.eye(k)
     shared = len(u) * (k + 1) / (n + len(u) * (k + 1))
     belongs = start(points, u)
     for _ in range(EM_STEPS):
@@ -86,7 +86,7 @@ def maximised(points: Float, belongs: Float, shared: float, ridge: Float) -> Mix
         within[j] = (belongs[:, j, None] * gap).T @ gap / weight[j]
     shares = weight / weight.sum()
     covariances = (1 - shared) * within + shared * np.tensordot(shares, within, 1) + ridge
-    return Mixture(shares, means, np.linalg.cholesky(covariances))
+    return Mixture(shares, means, np.asarray(np.linalg.cholesky(covariances), np.float64))
 
 
 def responsibilities(mixture: Mixture, points: Float) -> Float:
@@ -100,14 +100,14 @@ def responsibilities(mixture: Mixture, points: Float) -> Float:
 
 
 @kernel
-def tilted(values: Float32, tilt: float, u: Float) -> Int:
+def tilted(values: Float | Float32, tilt: float, u: Float) -> Int:
     """Choose along the last axis with chances in proportion to ``exp(tilt value)``, by uniform numbers of that shape.
 
     Sampling-importance-resampling (Rubin 1987): of many draws, as these, one has the tilted law. By the largest of
     value and Gumbel noise, which holds for any tilt.
     """
     noise = -np.log(-np.log(np.clip(u, 1e-300, 1 - 1e-16)))
-    return np.argmax(tilt * values.astype(np.float64) + noise, axis=-1)
+    return np.asarray(np.argmax(tilt * values.astype(np.float64) + noise, axis=-1))
 
 
 @kernel

@@ -124,7 +124,7 @@ class FoundationModel:
     diagnosis : Diagnosis
         What was measured of it, set before it is published.
     mixture : Mixture or None
-        Latent Gaussians fitted to the sample, once somebody draws from them.
+        Latent Gaussians fitted to the sample, once they are drawn from.
     """
 
     trainer: int

@@ -67,7 +67,7 @@ def latent_points(world: World, model: FoundationModel, materials: Int) -> Float
 
 
 def mixture_of(world: World, model: FoundationModel) -> Mixture:
-    """Return the mixture fitted to a model's training sample: once, when somebody first draws from it."""
+    """Return the mixture fitted to a model's training sample: once, when it is first drawn from."""
     if model.mixture is None:
         shape = len(world.trainers), world.p.planners.mixture_components
         u = world.trainers.by_row(world.streams.uniform("model.mixture", model.trained, shape))[model.trainer]
@@ -78,7 +78,7 @@ def mixture_of(world: World, model: FoundationModel) -> Mixture:
 def drawn(world: World, model: FoundationModel, key: np.uint64, count: int) -> Float:
     """Return latent points drawn for one experiment from a model's mixture, tilted by its prediction (count, k).
 
-    Each is one of `proposals` draws of its own. Without a tilt the first of them is taken, and none is scored.
+    Each is one of `proposals` draws that no other point has. Without a tilt the first is taken, and none is scored.
     """
     p, streams, tick = world.p.planners, world.streams, world.tick
     keys: NDArray[np.uint64] = splitmix(np.arange(count * p.proposals, dtype=np.uint64)) ^ key

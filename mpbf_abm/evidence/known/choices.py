@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def generated(
         0,
         *fresh,
         0.02 * float(scale),
-        note="in latent units; EM finds one optimum of several, and few points do not settle a law",
+        note="in latent units; EM ends in one optimum of several, and few points do not settle a law",
     )
     z = rng.standard_normal((runs, P))
     for name, tilt, wanted, allowed in (
@@ -111,7 +112,8 @@ def falls(
     process = fit_gaussian(x[:n], y, variance)
     process.kernel = Kernel(noise=0.05, amplitude=1.0)
     process.refresh()
-    for name, learner, rows in (("head", head, phi), ("Gaussian process", process, x)):
+    learners: tuple[tuple[str, Any, Float32], ...] = ("head", head, phi), ("Gaussian process", process, x)
+    for name, learner, rows in learners:
         panel, candidates = rows[n : n + m], rows[n + m :]
         expected = expected_fall(learner.reach(candidates, learner.over(panel)), noise + learner.noise)
         made = [fall_of(learner, panel, candidates[i : i + 1], noise[i : i + 1]) for i in range(tried)]
