@@ -12,6 +12,8 @@ from mpbf_abm.model.commons import PLANNER, record_keys
 from mpbf_abm.model.world import World
 from mpbf_abm.streams import splitmix
 
+AT_ONCE = 2**16  # proposals that are held at once
+
 
 def generate(
     world: World, planner: Int, wave: Int, model: Int, family: Int, candidates: Int, each: Int
@@ -80,10 +82,17 @@ def drawn(world: World, model: FoundationModel, key: np.uint64, count: int) -> F
 
     Each is one of `proposals` draws that no other point has. Without a tilt the first is taken, and none is scored.
     """
+    p = world.p.planners
+    few = max(1, AT_ONCE // p.proposals)
+    parts = [range(first, min(first + few, count)) for first in range(0, count, few)]
+    return np.concatenate([drawn_part(world, model, key, np.array(part)) for part in parts])
+
+
+def drawn_part(world: World, model: FoundationModel, key: np.uint64, numbers: Int) -> Float:
+    """Return some of these points, by their numbers (n, k)."""
     p, streams, tick = world.p.planners, world.streams, world.tick
-    keys: NDArray[np.uint64] = splitmix(np.arange(count * p.proposals, dtype=np.uint64)) ^ key
-    if p.tilt == 0:
-        keys = keys[:: p.proposals]
+    each = np.arange(p.proposals if p.tilt > 0 else 1)
+    keys: NDArray[np.uint64] = splitmix((numbers[:, None] * p.proposals + each).ravel().astype(np.uint64)) ^ key
     u = streams.record_uniform("planner.mixture.component", keys, tick)
     normals = streams.record_normal("planner.mixture.normal", keys, model.encoder.k, tick)
     z = mixture_of(world, model).draw(u, normals)
@@ -91,5 +100,5 @@ def drawn(world: World, model: FoundationModel, key: np.uint64, count: int) -> F
         return z
     mean = model.head.centred(model.features(model.encoder.ambient(z)))
     u = streams.record_uniform("planner.mixture.tilt", keys, tick)
-    chosen = tilted(mean.reshape(count, -1), p.tilt, u.reshape(count, -1))
-    return np.asarray(z.reshape(count, p.proposals, -1)[np.arange(count), chosen])
+    chosen = tilted(mean.reshape(-1, len(each)), p.tilt, u.reshape(-1, len(each)))
+    return np.asarray(z.reshape(-1, len(each), z.shape[1])[np.arange(len(numbers)), chosen])

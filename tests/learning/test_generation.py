@@ -178,3 +178,13 @@ def test_relabelled_families_get_the_same_candidates() -> None:
             eco.step()
         made.append(own.material_keys[eco.world.results.candidates])
     np.testing.assert_array_equal(*made)
+
+
+def test_proposals_are_the_same_however_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    eco = community(1, tilt=2.0, proposals=5)
+    points = []
+    for at_once in (generated.AT_ONCE, 1):
+        monkeypatch.setattr(generated, "AT_ONCE", at_once)
+        points.append(generated.drawn(eco.world, eco.world.registry.models[1], np.uint64(7), 6))
+    assert points[0].shape == (6, eco.world.registry.models[1].encoder.k)
+    np.testing.assert_allclose(*points, rtol=1e-6)
