@@ -520,8 +520,26 @@ class PlannerParameters(Group):
         "gain beta_S from a family's standardised acquisition value to its log-weight", 1.0, 0, 10, source=DESIGN
     )
     candidates: int = _p("candidates C compared for one experiment", 24, 1, 100_000, unit="materials")
-    source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p(
+    source: Literal["uniform", "neighbourhood", "inverse", "generative", "mixture"] = _p(
         "where candidates come from", "uniform", unit="name"
+    )
+    mixture_components: int = _p(
+        "latent Gaussians that are fitted to a model's training sample, source mixture", 4, 1, 64, unit="Gaussians"
+    )
+    tilt: float = _p(
+        "beta of the factor exp(beta mu) on draws from the mixture, mu predicted; 0 reproduces the sample",
+        0.0,
+        0,
+        1_000,
+        unit="1/property sd",
+    )
+    proposals: int = _p(
+        "draws from the mixture for each candidate, of which the tilt chooses one", 16, 1, 4_096, unit="draws"
+    )
+    attention_cost: Literal["shown", "scored"] = _p(
+        "what inverse design pays for: candidates shown to it, or every material that its model scores",
+        "shown",
+        unit="name",
     )
     acquisition: str = _p(
         "rule that scores candidates and families",
@@ -886,6 +904,10 @@ ADDED = {
     "founding.structures": 0,
     "curators.structures": 0,
     "trainers.supervised": 0.0,
+    "planners.mixture_components": 4,
+    "planners.tilt": 0.0,
+    "planners.proposals": 16,
+    "planners.attention_cost": "shown",
 }
 
 

@@ -31,7 +31,7 @@ from typing import Any
 BEFORE = "8fde476"  # moves on where the model is changed on purpose
 GONE = {"agents.isolated"}  # columns that have left the model
 RENAMED: dict[str, str] = {}  # columns: name at that commit -> name now
-NEW = {"gaussian_process_ard"}  # choices that have come since
+NEW = {"gaussian_process_ard", "integrated_variance", "mixture"}  # choices that have come since
 ROOT = Path(__file__).parents[1]
 
 # --------------------------------------------------------------------------- configurations

@@ -165,8 +165,9 @@ def pool(
 
     A planner starts from a few random settings, fits a Gaussian process, tests the setting that its rule ranks best,
     and so on. Reported are acceleration and enhancement factors against random choice, with 95 % intervals over seeds.
-    Rules are random, greedy, ucb, ei, thompson, maxvar and ranking. The default budget is three quarters of the pool,
-    at most 500. Files are written with --out only; finished campaigns are kept in its folder `runs`.
+    Rules are random, greedy, ucb, ei, thompson, maxvar, integrated_variance and ranking. The default budget is three
+    quarters of the pool, at most 500. Files are written with --out only; finished campaigns are kept in its folder
+    `runs`.
     """
     from mpbf_abm.measures.acceleration import summary_table
     from mpbf_abm.reports.materials import pool_text, write_pool

@@ -18,7 +18,7 @@ TITLE = "Campaigns on a pool"
 # A rule has its colour and its line whatever it is compared with.
 LINES = {"greedy": (style.BLUE, "-"), "ucb": (style.VERMILION, "--"), "ei": (style.GREEN, "-.")}
 LINES |= {"thompson": (style.PURPLE, ":"), "maxvar": ("#E69F00", "-"), "ranking": ("#56B4E9", "--")}
-LINES |= {"random": (style.INK, ":")}
+LINES |= {"random": (style.INK, ":"), "integrated_variance": ("#999999", "-")}
 
 
 def prepare(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> dict[str, pd.DataFrame]:

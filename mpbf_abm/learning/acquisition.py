@@ -29,7 +29,8 @@ class Acquisition:
     best : bool
         Whether it reads the best value known.
     draws : str
-        ``order``: a random order of the candidates; ``posterior``: joint samples of the posterior; empty: none.
+        What else it reads. ``order``: a random order of the candidates; ``posterior``: joint samples of the posterior;
+        ``panel``: expected falls of the variance, averaged over the model's panel; empty: nothing.
     ranks : bool
         Whether a score depends on which other candidates there are.
     families : str
@@ -39,7 +40,7 @@ class Acquisition:
     score: Score
     sd: bool = True
     best: bool = False
-    draws: Literal["", "order", "posterior"] = ""
+    draws: Literal["", "order", "posterior", "panel"] = ""
     ranks: bool = False
     families: str = ""
 
@@ -109,6 +110,12 @@ def maxvar(mean: Float32, sd: Float32, **_: Any) -> Float32:  # noqa: ARG001
     return sd
 
 
+@acquisition(sd=False, draws="panel")
+def integrated_variance(mean: Float32, sd: Float32, *, draws: Float32 | None, **_: Any) -> Float32:  # noqa: ARG001
+    """Fall of the variance over the whole panel that a result lets expect (Cohn et al. 1996)."""
+    return np.zeros_like(mean) if draws is None else draws
+
+
 @acquisition(best=True, ranks=True, families="ucb")
 def ranking(mean: Float32, sd: Float32, *, best: float, kappa: float, **_: Any) -> Float32:
     """Mean of the ranks by greedy, ucb and ei along the last axis."""
@@ -133,7 +140,7 @@ def score(
     kappa : float
         Weight of the sd in ucb.
     draws : float32 (..., C), optional
-        Uniform numbers or posterior samples, for rules that read them.
+        Uniform numbers, posterior samples or falls of the variance, for rules that read them.
     where : str
         Tick and agents, for messages.
 

@@ -68,6 +68,14 @@ class Encoder:
         to = (self.input_scale[:, None] * self.directions / self.spread).astype(np.float32)
         return (x - self.centre.astype(np.float32)) @ to
 
+    def ambient(self, z: Float) -> Float32:
+        """Return the ambient rows (n, d) nearest to the corpus mean that have latent coordinates z (n, k).
+
+        By the pseudo-inverse of :meth:`latent`. A model sees nothing of a row but its latent coordinates.
+        """
+        to = self.input_scale[:, None] * self.directions / self.spread
+        return np.asarray(self.centre + z @ np.linalg.pinv(to), np.float32)
+
 
 def descriptor_encoder(span: Float, input_scale: Float) -> Encoder:
     """Return the encoder without pretraining: the columns themselves, each as wide as its range over the space.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32, kernel
+from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.kernels import FIXED, ROOT5, Kernel, learned, matern, of_distance
 
@@ -114,6 +114,18 @@ class GaussianProcess:
     def _joint(self, rows: Float) -> Float:
         v = solve_lower(self.factor, matern(self.points, rows))
         return self.scale**2 * (matern(rows, rows) - v.T @ v)
+
+    def over(self, panel: Float32) -> tuple[Float, Float]:
+        """Return the rows of a panel (m, k), and what the labels tell about them (n, m)."""
+        rows = panel.astype(np.float64)
+        return rows, solve_lower(self.factor, matern(self.points, rows))
+
+    def reach(self, phi: Float32, over: tuple[Float, Float]) -> tuple[Float, Float]:
+        """Return what labels at rows (n, k) tell about a panel, for :func:`~mpbf_abm.learning.heads.expected_fall`."""
+        rows, unit = phi.astype(np.float64), self.kernel.unit
+        v = solve_lower(self.factor, matern(self.points, rows))
+        left = matern(rows, over[0]) - v.T @ over[1]
+        return self.scale**2 * unit * (left * left).mean(axis=1), unit * np.maximum(1.0 - (v * v).sum(axis=0), 0.0)
 
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
         """Return the gradient of the posterior mean at one ambient row or several (..., d)."""
@@ -302,6 +314,22 @@ class GrowingPosterior:
         """Return posterior mean and variance of observations, misfit included, at every point (N,)."""
         offset, scale = self.kernel.offset_and_scale(self.labels[: len(self.rows)])
         return claims(self.value - offset * self.unit, self.reduction, offset, scale, self.kernel.noise)
+
+    def panel_fall(self, panel: Int, variance: float) -> Float32:
+        """Return by how much a label at each point lowers the mean variance of some of the points (N,).
+
+        Parameters
+        ----------
+        panel : int (m,)
+            Rows of these points.
+        variance : float
+            Noise of a label, the misfit included.
+        """
+        past = self.half[: len(self.rows)]
+        left = matern(self.points, self.points[panel]) - past.T @ past[:, panel]
+        own = np.maximum(1.0 - self.reduction, 0.0) + variance / self.kernel.unit
+        _, scale = self.kernel.offset_and_scale(self.labels[: len(self.rows)])
+        return np.asarray(scale**2 * (left * left).mean(axis=1) / own, np.float32)
 
     def sample(self, prior: Float32, noise: Float) -> Float32:
         """Draw from the posterior at every point (N,): a draw from the prior, corrected by the data (Matheron's rule).

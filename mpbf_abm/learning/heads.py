@@ -64,6 +64,16 @@ class Head:
         mean = phi @ self.mean32 + np.float32(self.offset)
         return mean, np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
 
+    def over(self, panel: Float32) -> Float:
+        """Return ``Sigma (Phi' Phi / n) Sigma`` of the feature rows (n, p) of a panel (p, p)."""
+        half = panel.astype(np.float64) @ self.covariance
+        return np.asarray(half.T @ half / len(half))
+
+    def reach(self, phi: Float32, over: Float) -> tuple[Float, Float]:
+        """Return what labels at feature rows (n, p) tell about a panel, for :func:`expected_fall` (n,), (n,)."""
+        rows = phi.astype(np.float64)
+        return np.einsum("np,np->n", rows @ over, rows), np.einsum("np,np->n", rows @ self.covariance, rows)
+
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Update:
         """Fine-tune on new labels by an exact low-rank update (the inner loop).
 
@@ -124,6 +134,23 @@ def low_rank(
     shrink = min(1.0, strength) * inner
     shift = strength * (half.T @ (inner @ residual))
     return shift, covariance - half.T @ (shrink @ half), half, shrink
+
+
+@kernel
+def expected_fall(reach: tuple[Float, Float], variance: Float) -> Float:
+    """Return by how much one label at each of some rows lowers the mean variance over a panel (n,).
+
+    ``phi' Q phi / (phi' Sigma phi + variance)`` with ``Q = Sigma (Phi' Phi / n) Sigma`` (Cohn et al. 1996).
+
+    Parameters
+    ----------
+    reach : tuple of float64 (n,), (n,)
+        Both quadratic forms.
+    variance : float64 (n,)
+        Noise of each label, the model's own misfit included.
+    """
+    taken, own = reach
+    return np.asarray(taken / (own + variance))
 
 
 @kernel

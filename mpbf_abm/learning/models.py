@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.feasibility import FeasibilityHead
 from mpbf_abm.learning.gaussian import GaussianProcess
-from mpbf_abm.learning.heads import Head
+from mpbf_abm.learning.generation import Mixture
+from mpbf_abm.learning.heads import Head, expected_fall
 from mpbf_abm.streams import Streams
 
 MATERN = 5.0  # degrees of freedom of the frequencies: the Matern-5/2 kernel
@@ -105,6 +108,8 @@ class FoundationModel:
         Whether predictions add the simulated property (physical prior, delta learning).
     records : int
         Records in the training sample.
+    sample : int (records,)
+        Material of each of them.
     corpus : float (K,)
         Share of each family in the sample.
     rare : int
@@ -126,6 +131,8 @@ class FoundationModel:
         The trainer's model whose features that stands on.
     feasibility_auc : float
         Area under the ROC curve of that on the panel, NaN without.
+    mixture : Mixture or None
+        Latent Gaussians fitted to the sample, once they are drawn from.
     """
 
     trainer: int
@@ -142,6 +149,7 @@ class FoundationModel:
     overconfidence: float
     simulated_base: bool
     records: int
+    sample: Int
     corpus: Float
     rare: Int
     panel: Panel
@@ -154,7 +162,10 @@ class FoundationModel:
     feasibility: FeasibilityHead | None = None
     feasibility_on: FoundationModel | None = None
     feasibility_auc: float = float("nan")
+    mixture: Mixture | None = field(default=None, init=False, repr=False)
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)
+    _over: Any = field(default=None, init=False, repr=False)  # until predictions move, as the next
+    _reach: Any = field(default=None, init=False, repr=False)
 
     @property
     def family_mean(self) -> Float32:
@@ -178,11 +189,27 @@ class FoundationModel:
         """
         return self.claimed_sd(np.asarray(variance - np.float32(self.head.noise), np.float32))
 
+    def panel_fall(self, phi: Float32 | None, variance: NDArray[Any]) -> Float:
+        """Return the expected fall of the panel's mean variance by a result at each of some feature rows (n,).
+
+        Parameters
+        ----------
+        phi : float32 (n, p + 1) or None
+            The panel's own rows if None.
+        variance : float (n,)
+            Claimed variance of each result.
+        """
+        if self._over is None:
+            self._over = self.head.over(self.panel_phi)
+            self._reach = self.head.reach(self.panel_phi, self._over)
+        reach = self._reach if phi is None else self.head.reach(phi, self._over)
+        return expected_fall(reach, variance + self.head.noise)
+
     def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""
         update = self.head.update(phi, residual, variance + self.head.noise, strength)
         update.apply(self.panel_phi, self.panel_mean.reshape(-1), self.panel_variance.reshape(-1))
-        self._family_mean = None
+        self._family_mean = self._over = None
 
     def rebase(self, change: Float32) -> None:
         """Add a change of the simulated property (N,) to the panel's predictions."""

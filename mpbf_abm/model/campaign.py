@@ -32,6 +32,7 @@ from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
 
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
+PANEL = 256  # settings whose mean variance the rule integrated_variance lowers
 PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)
 LEAST_VARIANCE = 1e-6  # of a label
 KERNELS = ("learned", "fixed")
@@ -154,8 +155,10 @@ def run_campaign(
     Notes
     -----
     Thompson sampling draws from the prior by random features and corrects it by the data (Wilson et al. 2020); the
-    ecosystem factorises the covariance of all candidates instead. With a batch above 1, planners of the ecosystem
-    would all choose the first. In every other case the choices with the fixed kernel are those of the ecosystem.
+    ecosystem factorises the covariance of all candidates instead. Integrated variance lowers the mean variance of PANEL
+    settings, drawn once by the seed; in the ecosystem that of the trainer's panel, drawn anew. With a batch above 1,
+    planners of the ecosystem would all choose the first. In every other case the choices with the fixed kernel are
+    those of the ecosystem.
 
     The kernel is learned at the start and whenever there are REFIT times as many labels as the last time. With a
     learned kernel expected improvement is that on the best mean at the materials made, as values hold noise.
@@ -205,6 +208,7 @@ class _Lab:
         self.refit_at = founding
         self.posterior = GrowingPosterior(self.points, self.most)
         self.prior: Float32 | None = None
+        self.panel = np.argsort(self.streams.uniform("campaign.panel", 0, space.size), kind="stable")[:PANEL]
         self.keys = splitmix(space.material_keys.astype(np.uint64))
         first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]
         self.enter(first, lambda: self.streams.uniform("found.record", 0, (founding, 8))[:, 3])
@@ -262,7 +266,11 @@ class _Lab:
             self.best = float(mean[self.materials].max())
         if self.reads.ranks:
             return self.ranked(mean, sd, count)
-        draws = self.sample() if self.reads.draws == "posterior" else None
+        draws = None
+        if self.reads.draws == "posterior":
+            draws = self.sample()
+        elif self.reads.draws == "panel":
+            draws = self.posterior.panel_fall(self.panel, self.label_variance)
         scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws, where="campaign")
         scores = np.where(self.open, scores, NEVER)
         least = np.partition(scores, -count)[-count] if count > 1 else scores.max()

@@ -81,6 +81,11 @@ def measurement_sd(p: ModalityParameters, difficulty: Float | NDArray[np.float32
     return np.asarray(p.measured_noise * difficulty)
 
 
+def claimed_variance(sd: Float) -> NDArray[np.float32]:
+    """Return the variance that is claimed for experiments with noise of some standard deviation (n,)."""
+    return np.maximum(sd**2, 1e-6).astype(np.float32)
+
+
 def label(
     p: ModalityParameters,
     truth: Truth,
@@ -98,7 +103,7 @@ def label(
     sd = p.simulated_noise * SIMULATED_NOISE[modality] + measured
     weight = SIMULATED_SHARE[modality]
     centre = weight * truth.simulated[pair] + (1 - weight) * truth.property[pair]
-    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+    return (centre + sd * z).astype(np.float32), claimed_variance(sd)
 
 
 def labelled_property(

@@ -20,10 +20,11 @@ from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
 from mpbf_abm.model.feasibility import weigh_by_chance
+from mpbf_abm.model.generation import generate
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.modalities import measurement_sd
-from mpbf_abm.model.steering import best_known, channelled_sd, log_weights
+from mpbf_abm.model.modalities import claimed_variance, measurement_sd
+from mpbf_abm.model.steering import best_known, channelled_fall, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
 from mpbf_abm.streams import normal_quantile, race, splitmix
 
@@ -152,14 +153,7 @@ def by_wave(planner: Int, wave: Int, draw: Callable[[int], NDArray[Any]]) -> NDA
 def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Experiments:
     """Compare candidates, make the best one, measure it."""
     p, served, sought = world.p.planners, dict(world.models()), world.planners.property[planner]
-    count, distance = p.candidates, float("nan")
-    if p.source == "uniform":
-        candidates = propose(world, planner, wave, family, count)
-    else:
-        pool = propose(world, planner, wave, family, count * REACH)
-        candidates, distance = realise(world, planner, wave, model, pool, count)
-    if RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners"):
-        candidates = candidates[:, :1]
+    candidates, each, distance = choose_candidates(world, planner, wave, model, family)
     n, C = candidates.shape
     mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
     scores = in_order(n, C)  # without a model, as by rule random, the first keyed draw is made
@@ -182,7 +176,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         for e in np.flatnonzero(planner == row):
             given = rule.score(candidates[e], mean[e], sd[e], scores[e].copy())
             scores[e] = checked(rule, "score", given, scores[e])
-    ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
+    ranked = np.where(np.arange(C) < each[:, None], scores, -np.inf)
     pick = np.argmax(ranked, axis=1)
     at = np.arange(n)
     claimed = np.full(n, np.nan, np.float32)
@@ -210,6 +204,21 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         pick=pick,
         distance=distance,
     )
+
+
+def choose_candidates(world: World, planner: Int, wave: Int, model: Int, family: Int) -> tuple[Int, Int, float]:
+    """Return candidates (E, C), how many of them each experiment can have judged (E,), and how far they were sought."""
+    p, distance = world.p.planners, float("nan")
+    drawn = p.source in ("uniform", "mixture")
+    pool = propose(world, planner, wave, family, p.candidates * (1 if drawn else REACH))
+    first = RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners")
+    C = 1 if first else min(p.candidates, pool.shape[1])
+    each = affordable(world, planner, C)
+    if p.source == "mixture":
+        pool, distance = generate(world, planner, wave, model, family, pool[:, :C], each)
+    elif not drawn:
+        pool, distance = realise(world, planner, wave, model, pool, p.candidates, each)
+    return pool[:, :C], each, distance
 
 
 def in_order(experiments: int, candidates: int) -> Float32:
@@ -293,6 +302,8 @@ def judge(
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
+    elif rule.draws == "panel":
+        draws = channelled_fall(world, model, phi, candidates.ravel()).reshape(n, C)
     best = best_known(world, model.of_property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     scores = score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where)
@@ -301,18 +312,29 @@ def judge(
 
 def affordable(world: World, planner: Int, C: int) -> Int:
     """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
-    planners = world.planners
-    each = np.clip(planners.attention / np.maximum(planners.budget, 1), 1, C).astype(np.int64)
-    spent = np.bincount(planner, minlength=len(planners)) * each
+    planners, cost = world.planners, candidate_cost(world)
+    each = np.clip(planners.attention / (np.maximum(planners.budget, 1) * cost), 1, C).astype(np.int64)
+    spent = np.bincount(planner, minlength=len(planners)) * each * cost
     planners.judged[...] = np.minimum(spent, planners.attention)
     return np.asarray(each[planner])
 
 
-def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count: int) -> tuple[Int, float]:
+def candidate_cost(world: World) -> Int:
+    """Materials, or points of latent space, that each planner's model scores to show it one candidate (L,)."""
+    p, scored = world.p.planners, 1
+    if p.source == "mixture" and p.tilt > 0:
+        scored = 1 + p.proposals
+    elif p.source == "inverse" and p.attention_cost == "scored":
+        scored = REACH
+    return np.where(world.infrastructure.model_in_use() >= 0, scored, 1)
+
+
+def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count: int, each: Int) -> tuple[Int, float]:
     """Realise proposals in latent space as the nearest materials of a keyed pool (E, C).
 
     neighbourhood: near the planner's own best; inverse: near the model's optimum, found by
-    gradient ascent on its mean; generative: near draws from the pool's latent Gaussian.
+    gradient ascent on its mean; generative: near draws from the pool's latent Gaussian. Where what a model scores
+    is paid for, inverse design climbs from REACH members of the pool for each candidate that can be judged (`each`).
     """
     p, space = world.p.planners, world.space
     n, size = pool.shape
@@ -324,6 +346,8 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
         fm = world.registry.models[model[e]] if model[e] >= 0 else None
         best = world.planners.best_material[planner[e]]
         x = space.ambient_rows(pool[e], np.repeat(zero, size, 0))
+        if fm is not None and p.source == "inverse" and p.attention_cost == "scored":
+            x = x[: each[e] * REACH]
         z = latent(space, fm, x)
         if p.source == "neighbourhood" or fm is None:
             if best < 0:
@@ -339,7 +363,7 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
         gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
         order = np.argsort(gap[0], kind="stable")[:count] if len(target) == 1 else np.argmin(gap, axis=1)
         distances.append(float(np.sqrt(gap.min(axis=1)).mean()))
-        out[e] = pool[e, order]
+        out[e, : len(order)] = pool[e, order]
     return out, float(np.mean(distances)) if distances else float("nan")
 
 
@@ -379,4 +403,4 @@ def measure(world: World, planner: Int, wave: Int, family: Int, pair: Int) -> tu
     totals.done += len(planner)
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)
-    return observed.astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1]
+    return observed.astype(np.float32), claimed_variance(sd), u[:, 1]

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, kernel
+from mpbf_abm.arrays import Float, Int, kernel
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.modalities import claimed_variance, measurement_sd
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import LayerParameters
 
@@ -87,10 +88,41 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
     sds = [channelled_sd(world, model, model.panel_variance) for model in models]
     best = [best_known(world, t) for t in range(world.space.properties)]
     options: dict[str, Any] = {"kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
-    scores = [
-        score(rule, m.panel_mean, sd, best=best[m.of_property], **options) for m, sd in zip(models, sds, strict=True)
-    ]
+    draws = [panel_falls(world, model) if RULES[rule].draws == "panel" else None for model in models]
+    each = zip(models, sds, draws, strict=True)
+    scores = [score(rule, m.panel_mean, sd, best=best[m.of_property], draws=fall, **options) for m, sd, fall in each]
     return np.asarray([s.mean(axis=1) for s in scores], np.float64)
+
+
+def panel_falls(world: World, model: FoundationModel) -> NDArray[np.float32]:
+    """Expected fall of a model's mean variance by an experiment on each material of its panel (K, B)."""
+    materials = model.panel.materials
+    return channelled_fall(world, model, None, materials.ravel()).reshape(materials.shape)
+
+
+def channelled_fall(
+    world: World, model: FoundationModel, phi: NDArray[np.float32] | None, materials: Int
+) -> NDArray[np.float32]:
+    """Expected falls of the panel's mean variance by experiments, after the same channel as sds (n,).
+
+    Parameters
+    ----------
+    world : World
+    model : FoundationModel
+    phi : float32 (n, p + 1) or None
+        Features of the materials; None for those of the panel.
+    materials : int (n,)
+    """
+    openness = world.p.coupling.uncertainty_ral_isl
+
+    def falls(phi: NDArray[np.float32] | None, materials: Int) -> Float:
+        sd = measurement_sd(world.p.modalities, world.space.difficulty[materials])
+        return model.panel_fall(phi, claimed_variance(sd))
+
+    fall = falls(phi, materials)
+    if openness < 1:
+        fall = openness * fall + (1 - openness) * falls(None, model.panel.materials.ravel()).mean()
+    return fall.astype(np.float32)
 
 
 def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -197,6 +197,7 @@ def train_head(
         overconfidence=p.overconfidence,
         simulated_base=base,
         records=len(rows),
+        sample=commons.material[rows],
         corpus=corpus,
         rare=np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)],
         panel=panel,

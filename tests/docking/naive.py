@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from naive_learning import Feasibility, Features, Head, explained, fit_encoder
+from naive_learning import Feasibility, Features, Head, Mixture, explained, fit_encoder, invert
 from scipy.special import erfcx, ndtr, ndtri
 
 # Levers of the policies: parameter, kind, target.
@@ -68,16 +68,6 @@ def record_key(kind, slot, tick, index):
 def quantile(u):
     """Q: a standard normal number from a uniform one."""
     return float(ndtri(min(max(u, 1e-12), 1 - 1e-12)))
-
-
-def invert(u, weights):
-    """Position chosen by the inverse distribution function."""
-    total, so_far = sum(weights), 0.0
-    for k, w in enumerate(weights):
-        so_far += w
-        if u < so_far / total:
-            return k
-    return len(weights) - 1
 
 
 def race(clocks, weights):
@@ -243,6 +233,7 @@ class Model:
         self.community, self.property = community, number
         self.features, self.head, self.adds_simulated = features, head, adds_simulated
         self.panel, self.panel_phi = [], []
+        self.trained, self.sample, self.mixture = 0, [], None
         self.tradeoff = 0.0
         self.errors = []
         self.feasibility = self.feasibility_features = None
@@ -267,6 +258,23 @@ class Model:
         """Claimed sd of the property itself, misfit left out."""
         over = self.community.p.trainers.overconfidence
         return np.sqrt(np.maximum(np.asarray(variance) - self.head.noise, 1e-8)) / over
+
+    def fall(self, material, phi):
+        """Mean fall of the variance over the panel by an experiment on a material, channel left out."""
+        seen = self.head.covariance @ phi
+        noise = self.head.noise + self.community.claimed(material)
+        taken = [(other @ seen) ** 2 / (phi @ seen + noise) for other in self.panel_phi]
+        return sum(taken) / len(taken)
+
+    def channelled_falls(self, materials, phis):
+        """Falls as they reach steering."""
+        o = self.community.p.coupling.uncertainty_ral_isl
+        falls = np.array([self.fall(i, phi) for i, phi in zip(materials, phis, strict=True)])
+        if o == 1:
+            return falls
+        return o * falls + (1 - o) * np.mean(
+            [self.fall(*pair) for pair in zip(self.panel, self.panel_phi, strict=True)]
+        )
 
     def channelled(self, variance):
         """Claimed sd as it reaches steering."""
@@ -1125,6 +1133,7 @@ class Community:
         features = Features(self.streams, encoder, count, length)
         head = self.fit(features, number, sample, last)
         model = Model(self, number, features, head, p.delta_learning or p.physical_prior)
+        model.trained, model.sample = self.tick, [r.material for r in sample]
         model.panel = [i for i, _, _ in panel]
         model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
         return model
@@ -1455,7 +1464,10 @@ class Community:
         rule = p.planners.acquisition
         rule = "ucb" if rule in ("random", "thompson", "ranking") else rule
         mean, variance = model.panel_predictions()
-        values = score(rule, mean, model.channelled(variance), self.best_known(number), p.planners.kappa)
+        if rule == "integrated_variance":
+            values = model.channelled_falls(model.panel, model.panel_phi)
+        else:
+            values = score(rule, mean, model.channelled(variance), self.best_known(number), p.planners.kappa)
         families = values.reshape(self.K, -1).mean(axis=1)
         sd = families.std()
         z = np.clip((families - families.mean()) / (sd if sd >= 1e-12 else 1.0), -CLIP, CLIP)
@@ -1494,20 +1506,56 @@ class Community:
                 clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
                 k = race(clocks[q.slot][self.space.family_keys], f)
                 candidates = self.propose(q, j, k, untested[k])
-                if p.source != "uniform":
-                    candidates = self.realise(q, j, m, candidates)
-                if p.acquisition == "random" and p.proxy == 0:
-                    candidates = candidates[:1]
-                afford = math.floor(min(max(q.attention / max(q.budget, 1), 1), len(candidates)))
-                self.results.append(self.choose(q, j, k, m, candidates, afford, best))
-            q.judged = min(q.attention, afford * q.budget)
+                compared = 1 if p.acquisition == "random" and p.proxy == 0 else min(p.candidates, len(candidates))
+                afford = math.floor(min(max(q.attention / (max(q.budget, 1) * self.cost(m)), 1), compared))
+                if p.source == "mixture" and m is not None:
+                    everyone = range(int(self.space.start[k]), int(self.space.start[k + 1]))
+                    candidates[:afford] = self.imagine(q, j, m, everyone if p.repeats else untested[k], afford)
+                elif p.source not in ("uniform", "mixture"):
+                    candidates = self.realise(q, j, m, candidates, afford)
+                self.results.append(self.choose(q, j, k, m, candidates[:compared], afford, best))
+            q.judged = min(q.attention, afford * q.budget * self.cost(m))
         for r in self.results:
             self.measure(r)
+
+    def cost(self, m):
+        """What a model scores to show one candidate."""
+        p = self.p.planners
+        if m is not None and p.source == "mixture" and p.tilt > 0:
+            return 1 + p.proposals
+        return REACH if m is not None and p.source == "inverse" and p.attention_cost == "scored" else 1
+
+    def imagine(self, q, j, m, materials, count):
+        """Materials nearest to draws from a model's mixture."""
+        p, model = self.p.planners, self.trainers[m].models[q.property]
+        encoder = model.encoder
+        if model.mixture is None:
+            u = self.lines("uniform", "model.mixture", (len(self.trainers), p.mixture_components), model.trained)[m]
+            model.mixture = Mixture([encoder.latent(self.ambient(i)) for i in model.sample], u)
+        points = [encoder.latent(self.ambient(i)) for i in materials]
+        out = []
+        for c in range(count):
+            best, place = -math.inf, None
+            for i in range(p.proposals if p.tilt > 0 else 1):
+                key = record_key(2, q.slot, self.tick, j) ^ splitmix(c * p.proposals + i)
+                u = self.of_record("planner.mixture.component", key, self.tick)
+                keys = np.array([key], np.uint64)
+                normals = self.streams.record_normal("planner.mixture.normal", keys, encoder.k, self.tick)[0]
+                z = model.mixture.draw(u, normals.astype(float))
+                value = 0.0
+                if p.tilt > 0:
+                    predicted = model.head.predict(model.features(encoder.row(z)))[0] - model.head.offset
+                    u = self.of_record("planner.mixture.tilt", key, self.tick)
+                    value = p.tilt * predicted - math.log(-math.log(u))
+                if value > best:
+                    best, place = value, z
+            out.append(nearest(place, points, materials)[0])
+        return out
 
     def propose(self, q, j, k, untested):
         p = self.p.planners
         first, size = int(self.space.start[k]), self.size[k]
-        wanted = p.candidates * (1 if p.source == "uniform" else REACH)
+        wanted = p.candidates * (1 if p.source in ("uniform", "mixture") else REACH)
         width = wanted if p.repeats else min(wanted, max(self.size))
         shape = (len(self.planners), width)
         if p.repeats:
@@ -1533,11 +1581,16 @@ class Community:
             row = first + (row - first + 1) % size
         return row
 
-    def realise(self, q, j, m, pool):
+    def realise(self, q, j, m, pool, afford):
         """Candidates out of a pool, by the source of proposals."""
         p = self.p.planners
         count = min(p.candidates, len(pool))
         model = None if m is None else self.trainers[m].models[q.property]
+        if model is not None and p.source == "inverse" and p.attention_cost == "scored":
+            seen = pool[: afford * REACH]
+            points = [self.image(model, self.ambient(i)) for i in seen]
+            near = nearest(self.image(model, self.ascend(model, seen)), points, seen)[:count]
+            return near + pool[len(near) : count]
         points = [self.image(model, self.ambient(i)) for i in pool]
         if p.source == "neighbourhood" or model is None:
             if q.best_material < 0:
@@ -1583,6 +1636,8 @@ class Community:
             mean, variance = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
             if rule == "random":
                 scores = -np.arange(len(candidates), dtype=float)
+            elif rule == "integrated_variance":
+                scores = model.channelled_falls(candidates, phis)
             elif rule == "thompson":
                 scores = self.posterior_sample(q, j, model, mean, phis)
             else:
@@ -1612,11 +1667,15 @@ class Community:
         u = self.lines("uniform", f"planner.experiment.{r.wave}", (len(self.planners), 2))[q.slot]
         r.made = bool(self.space.feasible[r.material])
         sd = p.modalities.measured_noise * float(self.space.difficulty[r.material])
-        r.variance = max(sd * sd, 1e-6)
+        r.variance = self.claimed(r.material)
         if r.made:
             r.value = float(self.property[q.property][r.material]) + sd * quantile(u[0])
         good = r.made and r.value > p.planners.publication_threshold
         r.published = bool(good or u[1] >= p.planners.publication_bias)
+
+    def claimed(self, material):
+        """Variance that is claimed for an experiment."""
+        return max((self.p.modalities.measured_noise * float(self.space.difficulty[material])) ** 2, 1e-6)
 
     def couple(self):
         p = self.p

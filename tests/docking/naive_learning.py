@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
 
 RIDGE, FLAT, EVIDENCE_STEPS, MATERN = 0.001, 1e-6, 2, 5
+RIDGE_OF_MIXTURES, EM_STEPS = 1e-6, 20
 MIN_NOISE, MAX_NOISE, MIN_PRIOR, MAX_PRIOR = 1e-4, 4.0, 0.01, 1e4
 
 
@@ -61,6 +62,11 @@ class Encoder:
     def latent(self, x):
         """Latent coordinates of an ambient vector."""
         return (x - self.mean) * self.scale @ self.directions / self.spread
+
+    def row(self, z):
+        """Ambient vector of some latent coordinates, nearest to the mean."""
+        kept = (self.scale[:, None] * self.directions / self.spread).T
+        return self.mean + np.linalg.pinv(kept) @ z
 
     def project(self, x):
         """M x, the projected ambient vector on which features act."""
@@ -262,6 +268,64 @@ class Feasibility:
         x = self.row(phi, family)
         variance = x @ self.covariance @ x + (0.0 if family in self.families else self.between)
         return float(ndtr(x @ self.mean / math.sqrt(1 + variance)))
+
+
+class Mixture:
+    """Gaussians fitted to points by EM; one uniform number for each chooses where it starts."""
+
+    def __init__(self, points, numbers):
+        points, numbers = [np.asarray(z, float) for z in points], numbers[: len(points)]
+        n, k, count = len(points), len(points[0]), len(numbers)
+        centre = np.mean(points, axis=0)
+        self.ridge = RIDGE_OF_MIXTURES * max(np.mean([(z - centre) ** 2 for z in points]), RIDGE_OF_MIXTURES)
+        self.shared = count * (k + 1) / (n + count * (k + 1))
+        centres, far = [], [1.0] * n
+        for u in numbers:
+            centres.append(points[invert(u, far)])
+            far = [min(((z - c) ** 2).sum() for c in centres) + 1e-12 for z in points]
+        belongs = np.zeros((n, count))
+        for i, z in enumerate(points):
+            belongs[i, int(np.argmin([((z - c) ** 2).sum() for c in centres]))] = 1.0
+        self.maximise(points, belongs)
+        for _ in range(EM_STEPS):
+            self.maximise(points, np.array([self.belonging(z) for z in points]))
+
+    def maximise(self, points, belongs):
+        weight = [max(sum(belongs[:, j]), 1e-12) for j in range(belongs.shape[1])]
+        self.shares = [w / sum(weight) for w in weight]
+        self.means, within = [], []
+        for j, w in enumerate(weight):
+            mean = sum(b * z for b, z in zip(belongs[:, j], points, strict=True)) / w
+            self.means.append(mean)
+            within.append(sum(b * np.outer(z - mean, z - mean) for b, z in zip(belongs[:, j], points, strict=True)) / w)
+        together = sum(s * c for s, c in zip(self.shares, within, strict=True))
+        self.covariances = [
+            (1 - self.shared) * c + self.shared * together + self.ridge * np.eye(len(c)) for c in within
+        ]
+        self.inverses = [np.linalg.inv(c) for c in self.covariances]
+        self.volumes = [np.linalg.slogdet(c)[1] for c in self.covariances]
+
+    def belonging(self, z):
+        logs = [
+            math.log(s) - (z - m) @ inverse @ (z - m) / 2 - volume / 2
+            for s, m, inverse, volume in zip(self.shares, self.means, self.inverses, self.volumes, strict=True)
+        ]
+        chances = np.exp(np.array(logs) - max(logs))
+        return chances / chances.sum()
+
+    def draw(self, u, normals):
+        j = invert(u, self.shares)
+        return self.means[j] + np.linalg.cholesky(self.covariances[j]) @ normals
+
+
+def invert(u, weights):
+    """Position chosen by the inverse distribution function."""
+    total, so_far = sum(weights), 0.0
+    for k, w in enumerate(weights):
+        so_far += w
+        if u < so_far / total:
+            return k
+    return len(weights) - 1
 
 
 def explained(targets, latent):

@@ -335,6 +335,26 @@ LEARNING = {
         (40, READING | {"trainers.objective": "masked", "stocks.hazard": 0.1, "curators.records": 0}),
         (41, READING | {"trainers.supervised": 0.6, "trainers.scale": 0.5}),
         (42, {"trainers.supervised": 1.0, "trainers.objective": "graph", "trainers.reuse": 0.5}),
+        (
+            48,
+            OBSERVED
+            | {"planners.source": "mixture", "planners.tilt": 2.0, "planners.proposals": 5, "stocks.attention": 20.0}
+            | {"planners.acquisition": "integrated_variance", "coupling.uncertainty_ral_isl": 0.6},
+        ),
+        (
+            49,
+            {
+                "space.properties": 2,
+                "planners.source": "mixture",
+                "planners.mixture_components": 3,
+                "planners.repeats": True,
+            },
+        ),
+        (
+            50,
+            {"planners.source": "inverse", "planners.attention_cost": "scored", "stocks.attention": 9.0}
+            | {"planners.acquisition": "integrated_variance"},
+        ),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (45, FAILING | {"planners.acquisition": "thompson", "trainers.count": 3, "planners.proxy": 0.3}),
         (46, FAILING | {"trainers.head": "mean", "planners.acquisition": "ei", "curators.audit_rate": 0.5}),
@@ -460,9 +480,11 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
 
 
-def test_relabelled_families() -> None:
+@pytest.mark.parametrize("source", ["neighbourhood", "mixture"])
+def test_relabelled_families(source: str) -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, **FAILING, "planners.source": "neighbourhood", "space.properties": 2})
+    changes = {**LEARNING, **FAILING, "planners.source": source, "space.properties": 2}
+    p = Parameters().updated(changes)
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 

@@ -51,6 +51,10 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "modalities.simulated_focus": {"space.properties": 3},
     "modalities.measured_focus": {"space.properties": 3},
     "planners.feasibility_weight": {"space.feasible": 0.5, "planners.publication_bias": 0.0},
+    "planners.mixture_components": {"planners.source": "mixture"},
+    "planners.tilt": {"planners.source": "mixture"},
+    "planners.proposals": {"planners.source": "mixture", "planners.tilt": 3.0},
+    "planners.attention_cost": {"planners.source": "inverse"},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
@@ -78,6 +82,8 @@ VALUES: dict[str, Any] = {
     "trainers.head": "mean",
     "trainers.labels": "measured",
     "planners.source": "inverse",
+    "planners.tilt": 3.0,
+    "planners.attention_cost": "scored",
     "planners.acquisition": "thompson",
     "planners.adoption": "utility",
     "planners.memory": 0.2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from mpbf_abm import Parameters
 from mpbf_abm.learning.acquisition import RULES, expected_improvement, posterior_sample, rank_scale, score
+from mpbf_abm.model.community import Community
 
 MEAN = np.array([[0.1, 0.9, -0.5, 0.4], [1.0, 0.0, 0.2, 0.3]], np.float32)
 SD = np.array([[0.5, 0.1, 2.0, 0.4], [0.2, 0.3, 0.1, 1.0]], np.float32)
@@ -148,3 +151,44 @@ def test_a_sample_without_uncertainty_is_the_mean() -> None:
 def test_scores_are_standardised_by_row_and_constant_rows_become_zero() -> None:
     scaled = rank_scale(np.float32([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]))
     np.testing.assert_allclose(scaled, [[-np.sqrt(1.5), 0, np.sqrt(1.5)], [0, 0, 0]], rtol=1e-6)
+
+
+# --------------------------------------------------------------------------- integrated variance
+
+
+@pytest.mark.parametrize("head", ["bayesian", "gaussian_process"])
+def test_a_result_lowers_the_variance_of_the_panel_as_expected(head: str) -> None:
+    """In a community whose corrections are full: what labs were promised is what the model's panel shows afterwards."""
+    p = Parameters.preset("quick").updated(
+        {"trainers.head": head, "trainers.count": 1, "planners.acquisition": "integrated_variance"}
+        | {"coupling.correction": 1.0, "space.materials": 600, "space.families": 4, "founding.records": 60}
+    )
+    eco = Community(p, seed=2)
+    eco.step()
+    model = eco.world.registry.models[0]
+    phi, variance = model.panel_phi[5:6], np.array([0.1])
+    if head == "gaussian_process":  # a scale that follows from the labels would move, too
+        model.head.kernel = replace(model.head.kernel, amplitude=1.0)
+        model.head.refresh()
+        model.panel_variance[...] = model.head.predict(model.panel_phi)[1].reshape(model.panel_variance.shape)
+    before = model.panel_variance.mean(dtype=np.float64)
+    (expected,) = model.panel_fall(phi, variance)
+    model.correct(phi, np.array([0.2]), variance, 1.0)
+    assert before - model.panel_variance.mean(dtype=np.float64) == pytest.approx(expected, rel=2e-3)
+    assert 0 < model.panel_fall(phi, variance)[0] < expected
+
+
+def test_integrated_variance_makes_what_teaches_most_and_is_blind_where_its_channel_is_closed() -> None:
+    base = {"planners.acquisition": "integrated_variance", "space.materials": 600, "space.families": 4}
+    picks = []
+    for openness in (1.0, 0.0):
+        eco = Community(Parameters.preset("quick").updated(base | {"coupling.uncertainty_ral_isl": openness}), seed=2)
+        eco.step()
+        picks.append(eco.world.results.pick)
+    assert picks[0].any()
+    assert not picks[1].any()  # all alike: the first keyed one
+
+
+def test_integrated_variance_without_a_panel_values_nothing() -> None:
+    np.testing.assert_array_equal(rule("integrated_variance"), np.zeros_like(MEAN))
+    np.testing.assert_array_equal(rule("integrated_variance", DRAWS), DRAWS)

@@ -606,7 +606,7 @@ mutation("grace of one tick more", decay, "M4")(
 mutation("attention for one candidate", affordable, "M5 M10")(
     lambda _, _w, planner, _C: np.ones(len(planner), np.int64)
 )
-mutation("an update counts every label twice", low_rank, "M8")(lambda right, c, x, r, v, s: right(c, x, r, v / 2, s))
+mutation("an update counts every label twice", low_rank, "M8 G2")(lambda right, c, x, r, v, s: right(c, x, r, v / 2, s))
 mutation("posterior variance a tenth too large", quadratic, "M8")(lambda right, *a: 1.1 * right(*a))
 mutation("audits leave the value as it is", Commons.rewrite, "M7")(
     lambda right, self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f)

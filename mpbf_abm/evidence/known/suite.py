@@ -13,7 +13,17 @@ from typing import Any
 from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, refuse_any, tried
 
 # Rows register themselves when their module is imported, in the order of the table.
-from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, trials, urns, whole  # noqa: F401
+from mpbf_abm.evidence.known import (  # noqa: F401
+    choices,
+    failures,
+    feedback,
+    formulas,
+    meanfield,
+    statistics,
+    trials,
+    urns,
+    whole,
+)
 from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, RowOutcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import parse_toml
@@ -25,6 +35,7 @@ from mpbf_abm.studies.study import do_tasks, returned, task_of
 GROUPS = {
     "U": "Urn limits",
     "M": "Feedback between models and data",
+    "G": "Generated candidates and active learning",
     "F": "Infrastructure",
     "K": "Mean-field twin",
     "L": "The four formulas (our operationalisation)",
