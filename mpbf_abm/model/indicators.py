@@ -27,6 +27,7 @@ from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
 
 NAN = float("nan")
+WIDE = math.log(1.25)  # a learning curve is fitted where its largest sample is a quarter above the smallest
 Measure = Callable[[World], float]
 
 
@@ -52,6 +53,8 @@ INDICATORS: list[Indicator] = [
         ("infeasible_share", "share", "experiments so far on materials that could not be made"),
         ("found", "materials", "top-set materials first measured and published since founding"),
         ("found_share", "share", "found / top set not known at founding (top-% recall)"),
+        ("found_by_planners", "materials", "top-set materials first found by an experiment of a planner"),
+        ("found_by_planners_share", "share", "the same / top set not known at founding (without what curators discover)"),
         (
             "acceleration_factor",
             "ratio",
@@ -83,6 +86,13 @@ INDICATORS: list[Indicator] = [
         ("rmse_out", "sd", "the same over families in the lower half by training records (out of distribution)"),
         ("rmse_dense", "sd", "the same over dense families"),
         ("rmse_niche", "sd", "the same over all other families"),
+        ("rmse_centred", "sd", "error of served models less its panel mean, families equal; mean over adopters"),
+        ("rmse_centred_niche", "sd", "the same over niche families (the mean is that of the whole panel)"),
+        (
+            "learning_exponent",
+            "exponent",
+            "slope of log centred error on log labels over all models so far, each when it was published",
+        ),
         ("coverage_68", "share", "true property inside the claimed 68 % interval (reference: true property)"),
         ("coverage_95", "share", "true property inside the claimed 95 % interval (reference: true property)"),
         (
@@ -283,6 +293,8 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
         "infeasible_share": ratio(t.infeasible, t.done),
         "found": float(found),
         "found_share": ratio(found, existing),
+        "found_by_planners": float(d.by_planners),
+        "found_by_planners_share": ratio(d.by_planners, existing),
         "acceleration_factor": ratio(found * (pool + 1) / (existing + 1), spent),
         "enhancement_factor": ratio(ratio(found, existing), spent / pool),
         "unsteered_share": ratio(t.unsteered, t.done),
@@ -331,6 +343,8 @@ class Errors(NamedTuple):
         a model that has learned nothing seems to inherit whatever bias goes with the property.
     median : float (M,)
         Median absolute error over the panel.
+    centred : float (M, K)
+        Squared error of each family less the mean error over the panel.
     """
 
     by_family: Float
@@ -343,6 +357,7 @@ class Errors(NamedTuple):
     share: Float
     raw: Float
     median: Float
+    centred: Float
 
 
 def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
@@ -410,6 +425,7 @@ def panel_errors(
         np.where(responsive, slope / np.where(responsive, response, 1.0), NAN),
         np.where(ss > 1e-9, se / np.where(ss > 1e-9, ss, 1.0), NAN),
         np.partition(gap, middle, axis=1)[:, middle].astype(np.float64),
+        np.square(e).reshape(mean.shape).mean(axis=2, dtype=np.float64),
     )
 
 
@@ -437,8 +453,15 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         "inherited_bias_raw": seen.raw,
         **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
-    means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
-    return dict(zip(columns, means.tolist(), strict=True))
+    weight = np.array([w for w, _ in use])
+    means = np.array(list(columns.values())) @ weight
+    # Apart from the others: how many columns there are moves the last bit of sums.
+    centred = np.sqrt([seen.centred.mean(axis=1), seen.centred[:, niche].mean(axis=1)]) @ weight
+    return dict(zip(columns, means.tolist(), strict=True)) | {
+        "rmse_centred": float(centred[0]),
+        "rmse_centred_niche": float(centred[1]),
+        "learning_exponent": world.discoveries.learned.value(apart=WIDE),
+    }
 
 
 def ratio(part: float, whole: float) -> float:

@@ -41,7 +41,7 @@ def publish(world: World, results: Experiments) -> None:
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
     world.commons.know(results.material[rows])
-    note_discoveries(world, results.material[rows][made])
+    world.discoveries.by_planners += note_discoveries(world, results.material[rows][made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = by_wave(planner, wave, lambda j: world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0])

@@ -92,7 +92,14 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         trainers.spent[trainer] += paid
     model = train(world, trainer, scale, rows, shared)
     world.registry.publish(trainer, model, model.lineage)
+    note_error(world, model)
     respond(world, trainer, model)
+
+
+def note_error(world: World, model: FoundationModel) -> None:
+    """Note a new model's labels and its centred error: a point of the community's learning curve."""
+    square = float((model.panel_mean - world.truth.property[model.panel.materials]).astype(np.float64).var())
+    world.discoveries.learned.add(math.log(model.records), 0.5 * math.log(square) if square > 0 else -math.inf)
 
 
 def affordable_scale(world: World, trainer: int) -> float:

@@ -17,6 +17,7 @@ from mpbf_abm.model.commons import Commons, distinct
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.estimates import Slope
 from mpbf_abm.streams import Streams
 
 
@@ -112,6 +113,10 @@ class Discoveries:
         Tests before the present objective was set; discoveries per test are counted from there.
     best : float
         Best true property among those found (0 before any).
+    by_planners : int
+        Found by an experiment of a planner; the others by curators, who measure too.
+    learned : Slope
+        Log error on log labels of the models published, each as it was then.
     """
 
     tick: NDArray[np.int32]
@@ -120,6 +125,8 @@ class Discoveries:
     untested: int
     spent: int
     best: float = 0.0
+    by_planners: int = 0
+    learned: Slope = field(default_factory=Slope)
 
     @property
     def count(self) -> int:
@@ -520,10 +527,10 @@ def start_counting(world: World) -> None:
     )
 
 
-def note_discoveries(world: World, materials: NDArray[np.int64]) -> None:
-    """Note which of the materials measured in public are of the top set and new."""
+def note_discoveries(world: World, materials: NDArray[np.int64]) -> int:
+    """Note which of the materials measured in public are of the top set and new; return how many."""
     if not len(materials):
-        return
+        return 0
     d, truth = world.discoveries, world.truth
     top = materials[truth.top[materials] & world.space.feasible[materials]]
     fresh = distinct(top[d.tick[top] == NOT_YET])
@@ -531,3 +538,4 @@ def note_discoveries(world: World, materials: NDArray[np.int64]) -> None:
         d.tick[fresh] = world.tick
         np.add.at(d.by_family, world.space.family[fresh], 1)
         d.best = max(d.best, float(truth.property[fresh].max()))
+    return len(fresh)

@@ -279,6 +279,7 @@ class Community:
         mass = p.founding.mass
         self.mass = [float(mass)] * self.K if np.ndim(mass) == 0 else [float(m) for m in mass]
         self.records, self.tested, self.found = [], set(), {}
+        self.by_planners, self.curve = set(), []
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
         self.results, self.ceilings = [], {}
@@ -584,6 +585,7 @@ class Community:
         best = set(sorted(feasible, key=lambda i: (-self.property[i], i))[:count])
         self.top = [i in best for i in range(self.N)]
         self.known, self.found, self.ceilings = {i for i in self.tested if self.top[i]}, {}, {}
+        self.by_planners, self.curve = set(), []
         for q in self.planners:
             q.best_value, q.best_material = -math.inf, -1
 
@@ -979,6 +981,7 @@ class Community:
         measured = self.measured_tradeoff(t, model, panel, working, scale)
         model.diagnosis["tradeoff_measured"] = measured
         t.model = model
+        self.curve.append((math.log(len(sample)), math.log(self.centred(model)[0])))
         if not p.trainers.response_ral:
             return
         if p.trainers.measured_response:
@@ -987,6 +990,40 @@ class Community:
         else:
             t.direction = np.sign(model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
+
+    def centred(self, model):
+        """Error less its mean over the panel, over all families and over niche ones."""
+        mean = model.panel_predictions()[0]
+        errors = [m - float(self.property[i]) for m, i in zip(mean, model.panel, strict=True)]
+        middle = sum(errors) / len(errors)
+        b = len(errors) // self.K  # family after family
+        squares = [sum((e - middle) ** 2 for e in errors[k * b : (k + 1) * b]) / b for k in range(self.K)]
+        dense = [bool(d) for d in self.space.dense]
+        niche = [s for s, d in zip(squares, dense, strict=True) if not d or all(dense)]
+        return math.sqrt(sum(squares) / len(squares)), math.sqrt(sum(niche) / len(niche))
+
+    def indicators(self):
+        """What data are judged by: centred errors of the models in use, finds of planners, the learning curve."""
+        served, n = self.served(), self.adopters()
+        weight = [n[m] for m in served] if any(n[m] for m in served) else [1] * len(served)
+        seen = [self.centred(self.trainers[m].model) for m in served] if served else []
+        errors = [
+            sum(w * e[i] for w, e in zip(weight, seen, strict=True)) / sum(weight) if seen else math.nan for i in (0, 1)
+        ]
+        existing = sum(self.top) - len(self.known)
+        found = len(self.by_planners & set(self.found))
+        share = found / existing if existing else math.nan
+        x, y = [a for a, _ in self.curve], [b for _, b in self.curve]
+        exponent = math.nan
+        if seen and len(x) > 2 and max(x) - min(x) > math.log(1.25):
+            exponent = float(np.polyfit(x, y, 1)[0])
+        return {
+            "rmse_centred": errors[0],
+            "rmse_centred_niche": errors[1],
+            "found_by_planners": found,
+            "found_by_planners_share": share,
+            "learning_exponent": exponent,
+        }
 
     def train(self, encoder, sample, scale, panel):
         """Fit a head on an encoder and predict the panel."""
@@ -1479,6 +1516,8 @@ class Community:
             if r.published:
                 self.tested.add(r.material)
                 if r.made:
+                    if r.material not in self.found:
+                        self.by_planners.add(r.material)
                     self.note_found(r.material)
                 self.deposit(r)
         for m in sorted({r.model for r in self.results if r.model is not None}):

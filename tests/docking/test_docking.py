@@ -16,6 +16,7 @@ from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
@@ -86,6 +87,9 @@ def compare(ours: Community, eco: Ecosystem) -> None:
             equal("misses", tick, [q.misses.get(m, 0.0) for q in ours.planners], planners.misses[:, m], **CLOSE)
         for q in ours.planners if ours.trainers else []:
             equal("collaborators", tick, [r.slot for r in q.collaborators], world.collaborators[q.slot])
+    theirs = observe(world)
+    for name, value in ours.indicators().items():
+        equal(name, tick, value, theirs[name], **LEARNED)
     infrastructure = world.infrastructure
     equal("silent repositories", tick, [n.down for n in ours.repositories], infrastructure.down_repositories)
     equal("repository health", tick, [n.health for n in ours.repositories], world.health_repositories, **CLOSE)
