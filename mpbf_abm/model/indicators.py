@@ -54,7 +54,11 @@ INDICATORS: list[Indicator] = [
         ("found", "materials", "top-set materials first measured and published since founding"),
         ("found_share", "share", "found / top set not known at founding (top-% recall)"),
         ("found_by_planners", "materials", "top-set materials first found by an experiment of a planner"),
-        ("found_by_planners_share", "share", "the same / top set not known at founding (without what curators discover)"),
+        (
+            "found_by_planners_share",
+            "share",
+            "the same / top set not known at founding (without what curators discover)",
+        ),
         (
             "acceleration_factor",
             "ratio",
