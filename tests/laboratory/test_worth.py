@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from lean import LEAN
 
-from mpbf_abm import Parameters
+from mpbf_abm import Ecosystem, Parameters, simulate
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.evidence.assessments import worth
 from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.worth import (
     BASE,
@@ -19,7 +20,6 @@ from mpbf_abm.evidence.assessments.worth import (
     ONE,
     OUTCOMES,
     OWN,
-    SIZES,
     WORTH,
     against,
     arms,
@@ -97,15 +97,32 @@ def test_communities_that_cannot_be_examined_are_refused():
         tasks(Setting(LEAN, ticks=2))
 
 
-def test_a_real_community_is_measured_and_drawn():
+def test_a_real_community_is_measured_and_drawn(monkeypatch):
     from mpbf_abm.figures.of_assessments import data as draw
 
-    setting = Setting(LEAN.updated({"trainers.records": 0}), replicates=2, ticks=6)
+    sizes = (100, 200, 400)
+    monkeypatch.setattr(worth, "SIZES", sizes)
+
+    setting = Setting(LEAN.updated({"trainers.records": 0}), replicates=2, ticks=3)
     found = run_assessment(WORTH, setting)
     table = found.tables["value_of_data"]
     assert set(table["arm"]) == set(arms(setting.parameters)) - {BASE, ONE, *left_out(setting.parameters)}
     assert measure(setting, (LOST, 1)) != measure(setting, (BASE, 1))
-    assert found.tables["learning_curve"]["records"].tolist() == list(SIZES)
+    assert found.tables["learning_curve"]["records"].tolist() == list(sizes)
     assert (found.tables["learning_curve"]["labels"].diff().dropna() > 0).all()
     assert {f.measure: f.reading for f in found.findings}[OWN] == "left out: the community is so"
     assert len(draw(found).axes) == len(OUTCOMES) + 1
+
+
+def test_the_learning_curve_is_that_of_the_run_whatever_is_recorded_and_survives_a_snapshot():
+    p = LEAN.updated({"trainers.records": 0})
+    whole = simulate(p, seed=2, ticks=12)
+    assert whole.summary["learning_exponent"] == simulate(p, seed=2, ticks=12, record=()).summary["learning_exponent"]
+    assert math.isfinite(whole.summary["learning_exponent"])
+    eco = Ecosystem(p, 2)
+    for tick in range(12):
+        eco = Ecosystem.restore(eco.snapshot()) if tick == 6 else eco
+        eco.step()
+    assert eco.recorder.series[-1][1]["learning_exponent"] == whole.summary["learning_exponent"]
+    # Without curators planners find all.
+    assert whole.summary["found_by_planners"] == whole.summary["found"] > 0
