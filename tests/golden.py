@@ -32,6 +32,15 @@ BEFORE = "8fde476"  # moves on where the model is changed on purpose
 GONE = {"agents.isolated"}  # columns that have left the model
 RENAMED: dict[str, str] = {}  # columns: name at that commit -> name now
 NEW = {"gaussian_process_ard", "integrated_variance", "mixture"}  # choices that have come since
+
+NEW_OUTCOMES = {  # indicators that have come since
+    "rmse_centred",
+    "rmse_centred_niche",
+    "found_by_planners",
+    "found_by_planners_share",
+    "learning_exponent",
+    "feasibility_auc",
+}
 ROOT = Path(__file__).parents[1]
 
 # --------------------------------------------------------------------------- configurations
@@ -429,7 +438,7 @@ def tables(folder: Path) -> dict[str, str]:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         if path.stem == "effects":
             # In the order of the indicators now.
-            frame = frame.sort_values("outcome", ignore_index=True)
+            frame = frame[~frame["outcome"].isin(NEW_OUTCOMES)].sort_values("outcome", ignore_index=True)
         out |= columns(path.stem, frame[[c for c in frame.columns if c not in NOT_COMPARED]])
     return out
 

@@ -129,7 +129,7 @@ def test_json_has_no_numbers_that_json_does_not_know(mpbf, tmp_path: Path):
 def test_the_atlas_lists_its_rows(mpbf):
     code, told, _ = mpbf("atlas", "--list", "--row", "DAL")
     assert code == 0
-    assert "data sparsity: rmse_out" in told
+    assert "data sparsity: rmse_centred_niche" in told
     assert "exploration lock-in" not in told
 
 
@@ -141,6 +141,7 @@ CONFIG = '[[shock]]\nname = "repository_outage"\nstart = 5\ntarget = 99\n'
     [
         (["lab", "path", "--replicates=1"], "replicates = 1: must be at least 2 for path"),
         (["lab", "fragility", "--replicates=1"], "replicates = 1: must be at least 2"),
+        (["lab", "data", "--set", "trainers.count=0"], "trainers.count = 0: must be at least 1"),
         (["lab", "forecast", "--replicates=3"], "replicates = 3: must be at least 40"),
         (["lab", "forms", "--replicates=x"], "must be a whole number"),
         (["lab", "path", "CONFIG"], "99"),

@@ -39,6 +39,7 @@ STUDY = {
 LAB = {
     "path": Entry(ANALYSE, "Path dependence: early history, perturbed copies, lock-in, reversal.", "lab_commands:path"),
     "forecast": Entry(ANALYSE, "Predict lock-in from the first fifth of a run.", "lab_commands:forecast"),
+    "data": Entry(ANALYSE, "Value of data, pretraining and repositories, by paired arms.", "lab_commands:data"),
     "fragility": Entry(ANALYSE, "Cost of losing repositories and models.", "lab_commands:fragility"),
     "forms": Entry(ANALYSE, "Robustness of headline results to the form of equations.", "lab_commands:forms"),
     "urn": Entry(ANALYSE, "Predict communities by urn theory with measured exponents.", "lab_commands:urn"),

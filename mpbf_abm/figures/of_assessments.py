@@ -1,4 +1,4 @@
-"""Figures of assessments: atlas, effective urn, forecast, forms of equations, fragility, path dependence.
+"""Figures of assessments: atlas, value of data, effective urn, forecast, forms of equations, fragility, path.
 
 Each function draws the report of one assessment.
 """
@@ -22,8 +22,10 @@ from mpbf_abm.evidence.assessments.effective_urn import LOCKED, PLAIN, URN
 from mpbf_abm.evidence.assessments.forecast import ENSEMBLES, INDICATORS, SETS
 from mpbf_abm.evidence.assessments.forms import FORMS, HEADLINES
 from mpbf_abm.evidence.assessments.fragility import ALL, CRITERIA, KINDS, OUTAGES, OUTCOMES, WORST
+from mpbf_abm.evidence.assessments.worth import OUTCOMES as WORTH
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PETROFF, PURPLE, ROLES, VERMILION, Frames, pick, ribbon
+from mpbf_abm.model.indicators import UNITS
 
 Panel = Callable[[Axes, Frames], None]
 
@@ -285,6 +287,45 @@ def _static(ax: Axes, tables: Frames) -> None:
     ax.set(xlabel="models or labs that depend on it, mean", ylabel="cost in discoveries, share")
 
 
+# --------------------------------------------------------------------------- value of data
+
+
+EFFECTS = {
+    "rmse_centred": "centred error",
+    "rmse_centred_niche": "centred error, niche families",
+    "found_by_planners_share": "found by planners",
+    "value_gain": "gain of choices",
+}
+
+
+def data(report: Report) -> Figure:
+    """Draw the effect of every arm on each outcome, and the static learning curve."""
+    fig, axes = style.figure("double", 118, 2, 3)
+    panels: list[tuple[str, Panel]] = [(EFFECTS[outcome], partial(_arms, outcome=outcome)) for outcome in WORTH]
+    _draw(axes, [*panels, ("models of the first tick", _curve)], report.tables)
+    for ax in axes[[1, 2]]:
+        ax.set_yticklabels([])
+    axes[-1].remove()
+    return fig
+
+
+def _arms(ax: Axes, tables: Frames, outcome: str) -> None:
+    rows, least = pick(tables["value_of_data"], outcome=outcome), WORTH[outcome].smallest or 0.0
+    y = np.arange(len(rows))
+    ax.axvspan(-least, least, color=LIGHT, alpha=0.4, linewidth=0)
+    ax.hlines(y, rows["low"], rows["high"], color=BLUE, linewidth=1.0)
+    ax.plot(rows["effect"], y, "o", color=BLUE, markersize=3)
+    ax.set_yticks(y, [textwrap.fill(arm, 24) for arm in rows["arm"]], fontsize=5)
+    ax.invert_yaxis()
+    ax.set(xlabel=f"effect ({UNITS[outcome]})")
+
+
+def _curve(ax: Axes, tables: Frames) -> None:
+    rows = tables["learning_curve"].dropna()
+    style.dots(ax, rows["labels"], rows, "error", BLUE, "o")
+    ax.set(xlabel="labels of a model", ylabel="centred error (sd)")
+
+
 # --------------------------------------------------------------------------- path dependence
 
 DOTS: dict[str, Any] = {"s": 20, "linewidth": 0, "legend": False}
@@ -389,7 +430,7 @@ def forest(ax: Axes, report: Report) -> None:
 # --------------------------------------------------------------------------- all
 
 
-DRAWN = (atlas, effective_urn, forecast, forms, fragility, path)
+DRAWN = (atlas, data, effective_urn, forecast, forms, fragility, path)
 # What draws the report of an assessment, and the figure's alternative text.
 FIGURES: dict[str, tuple[Callable[[Report], Figure], str]] = {
     draw.__name__: (draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN

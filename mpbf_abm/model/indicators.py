@@ -26,8 +26,10 @@ from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
+from mpbf_abm.stats.estimates import pooled
 
 NAN = float("nan")
+WIDE = math.log(1.25)  # a learning curve is fitted where its largest sample is a quarter above the smallest
 Measure = Callable[[World], float]
 
 
@@ -53,6 +55,12 @@ INDICATORS: list[Indicator] = [
         ("infeasible_share", "share", "experiments so far on materials that could not be made"),
         ("found", "materials", "top-set materials first measured and published since founding"),
         ("found_share", "share", "found / top set not known at founding (top-% recall)"),
+        ("found_by_planners", "materials", "top-set materials first found by an experiment of a planner"),
+        (
+            "found_by_planners_share",
+            "share",
+            "the same / top set not known at founding (without what curators discover)",
+        ),
         (
             "acceleration_factor",
             "ratio",
@@ -84,6 +92,13 @@ INDICATORS: list[Indicator] = [
         ("rmse_out", "sd", "the same over families in the lower half by training records (out of distribution)"),
         ("rmse_dense", "sd", "the same over dense families"),
         ("rmse_niche", "sd", "the same over all other families"),
+        ("rmse_centred", "sd", "error of served models less its panel mean, families equal; mean over adopters"),
+        ("rmse_centred_niche", "sd", "the same over niche families (the mean is that of the whole panel)"),
+        (
+            "learning_exponent",
+            "exponent",
+            "slope of log centred error on log labels over all models so far, each when it was published",
+        ),
         ("coverage_68", "share", "true property inside the claimed 68 % interval (reference: true property)"),
         ("coverage_95", "share", "true property inside the claimed 95 % interval (reference: true property)"),
         (
@@ -195,8 +210,6 @@ INDICATORS: list[Indicator] = [
     ),
 ]
 STANDARD = tuple(i.column for i in INDICATORS)
-# What has joined since: where it has no value, a series or table of effects is as it was before.
-JOINED = ("feasibility_auc",)
 # With those that users register:
 COLUMNS = list(STANDARD)
 UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
@@ -313,6 +326,8 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
         "infeasible_share": ratio(t.infeasible, t.done),
         "found": float(found),
         "found_share": ratio(found, existing),
+        "found_by_planners": float(d.by_planners),
+        "found_by_planners_share": ratio(d.by_planners, existing),
         "acceleration_factor": ratio(found * (pool + 1) / (existing + 1), spent),
         "enhancement_factor": ratio(ratio(found, existing), spent / pool),
         "unsteered_share": ratio(t.unsteered, t.done),
@@ -362,6 +377,8 @@ class Errors(NamedTuple):
         a model that has learned nothing seems to inherit whatever bias goes with the property.
     median : float (M,)
         Median absolute error over the panel.
+    centred : float (M, K)
+        Squared error of each family less the mean error over the panel.
     """
 
     by_family: Float
@@ -374,6 +391,7 @@ class Errors(NamedTuple):
     share: Float
     raw: Float
     median: Float
+    centred: Float
 
 
 def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
@@ -441,6 +459,7 @@ def panel_errors(
         np.where(responsive, slope / np.where(responsive, response, 1.0), NAN),
         np.where(ss > 1e-9, se / np.where(ss > 1e-9, ss, 1.0), NAN),
         np.partition(gap, middle, axis=1)[:, middle].astype(np.float64),
+        np.square(e).reshape(mean.shape).mean(axis=2, dtype=np.float64),
     )
 
 
@@ -468,8 +487,16 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         "inherited_bias_raw": seen.raw,
         **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
-    means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
-    return dict(zip(columns, means.tolist(), strict=True)) | {"feasibility_auc": area_in_use(use)}
+    weight = np.array([w for w, _ in use])
+    means = np.array(list(columns.values())) @ weight
+    # Apart from the others: how many columns there are moves the last bit of sums.
+    centred = np.sqrt([seen.centred.mean(axis=1), seen.centred[:, niche].mean(axis=1)]) @ weight
+    return dict(zip(columns, means.tolist(), strict=True)) | {
+        "rmse_centred": float(centred[0]),
+        "rmse_centred_niche": float(centred[1]),
+        "learning_exponent": pooled(world.discoveries.learned, apart=WIDE),
+        "feasibility_auc": area_in_use(use),
+    }
 
 
 def ratio(part: float, whole: float) -> float:

@@ -42,7 +42,7 @@ def publish(world: World, results: Experiments) -> None:
     # A paper makes a test known whether or not its data reach a repository.
     commons, pairs = world.commons, world.space.pairs(results.property, results.material)[rows]
     commons.know(commons.tests(pairs, ~made))
-    note_discoveries(world, pairs[made])
+    world.discoveries.by_planners += note_discoveries(world, pairs[made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = by_wave(planner, wave, lambda j: world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0])

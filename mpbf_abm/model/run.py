@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.community import Community
-from mpbf_abm.model.indicators import COLUMNS, JOINED, REGISTERED, STANDARD, UNITS, observe
+from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, UNITS, observe
 from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
@@ -115,8 +115,7 @@ class Run(Shown):
     def series(self) -> pd.DataFrame:
         """One row per tick: tick and one column per indicator."""
         rows = self.community.recorder.series
-        silent = {c for c in JOINED if all(np.isnan(found[c]) for _, found in rows)}
-        columns = [c for c in (rows[0][1] if rows else COLUMNS) if c not in silent]
+        columns = list(rows[0][1]) if rows else COLUMNS
         values = np.array([[found[c] for c in columns] for _, found in rows]).reshape(len(rows), len(columns))
         return series_frame([tick for tick, _ in rows], values, columns)
 

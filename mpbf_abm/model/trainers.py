@@ -97,7 +97,18 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     first = next(iter(models.values()))
     learn_feasibility(world, sources, list(models.values()))
     world.registry.publish(trainer, models, first.lineage)
+    for model in models.values():
+        note_error(world, model)
     respond(world, trainer, first)
+
+
+def note_error(world: World, model: FoundationModel) -> None:
+    """Note a new model's labels and its centred error: a point of the community's learning curve."""
+    pairs = world.space.pairs(model.of_property, model.panel.materials)
+    square = float((model.panel_mean - world.truth.property[pairs]).astype(np.float64).var())
+    world.discoveries.learned[model.of_property].add(
+        math.log(model.records), 0.5 * math.log(square) if square > 0 else -math.inf
+    )
 
 
 def affordable_scale(world: World, trainer: int) -> float:

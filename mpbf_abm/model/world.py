@@ -18,6 +18,7 @@ from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.structures import Structures
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.estimates import Slope
 from mpbf_abm.streams import Streams
 
 
@@ -114,6 +115,10 @@ class Discoveries:
         Tests before the present objective was set; discoveries per test are counted from there.
     best : float (T,)
         Best true value of each property among those found (0 before any).
+    by_planners : int
+        Found by an experiment of a planner; the others by curators, who measure too.
+    learned : list of Slope (T)
+        Log error on log labels of the models of each property published, each as it was then.
     """
 
     tick: NDArray[np.int32]
@@ -122,6 +127,8 @@ class Discoveries:
     untested: int
     spent: int
     best: Float
+    learned: list[Slope]
+    by_planners: int = 0
 
     @property
     def count(self) -> int:
@@ -531,13 +538,14 @@ def start_counting(world: World) -> None:
         untested=int((world.space.feasible & ~world.space.by_property(known)).sum()),
         spent=totals.done + totals.measured_acquisitions,
         best=np.zeros(world.space.properties),
+        learned=[Slope() for _ in range(world.space.properties)],
     )
 
 
-def note_discoveries(world: World, pairs: NDArray[np.int64]) -> None:
-    """Note which of the pairs measured in public are of a top set and new."""
+def note_discoveries(world: World, pairs: NDArray[np.int64]) -> int:
+    """Note which of the pairs measured in public are of a top set and new; return how many."""
     if not len(pairs):
-        return
+        return 0
     d, truth, space = world.discoveries, world.truth, world.space
     top = pairs[truth.top[pairs] & space.feasible[pairs % space.size]]
     fresh = distinct(top[d.tick[top] == NOT_YET])
@@ -545,3 +553,4 @@ def note_discoveries(world: World, pairs: NDArray[np.int64]) -> None:
         d.tick[fresh] = world.tick
         np.add.at(d.by_family, space.cells(fresh) % space.families, 1)
         np.maximum.at(d.best, fresh // space.size, truth.property[fresh])
+    return len(fresh)

@@ -90,6 +90,51 @@ def holm(p: Float) -> Float:
     return out
 
 
+@dataclass
+class Slope:
+    """Least-squares slope of y on x over points that come one by one, from their sums.
+
+    Attributes
+    ----------
+    n : int
+        Points so far.
+    least, most : float
+        Of x.
+    sums : float (4,)
+        Of x, y, x^2 and x y.
+    """
+
+    n: int = 0
+    least: float = math.inf
+    most: float = -math.inf
+    sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    def add(self, x: float, y: float) -> None:
+        """Add a point; one that is not finite does not count."""
+        if math.isfinite(x) and math.isfinite(y):
+            a, b, aa, ab = self.sums
+            self.n, self.sums = self.n + 1, (a + x, b + y, aa + x * x, ab + x * y)
+            self.least, self.most = min(self.least, x), max(self.most, x)
+
+    def spread(self, apart: float) -> tuple[float, float]:
+        """Return centred sums of x^2 and x y; 0 before three points, and while x spans no more than `apart`."""
+        x, y, xx, xy = self.sums
+        if self.n < 3 or self.most - self.least <= apart:
+            return 0.0, 0.0
+        return xx - x * x / self.n, xy - x * y / self.n
+
+    def value(self, apart: float = 0.0) -> float:
+        """Return the slope; NaN where nothing spreads."""
+        return pooled([self], apart)
+
+
+def pooled(slopes: Sequence[Slope], apart: float = 0.0) -> float:
+    """Return the slope that several sets of points have in common, each about its own mean; NaN of none."""
+    spreads = [slope.spread(apart) for slope in slopes]
+    below = sum(xx for xx, _ in spreads)
+    return sum(xy for _, xy in spreads) / below if below > 0 else math.nan
+
+
 # --------------------------------------------------------------------------- precision
 
 # How many replicates: until the paired differences are known well enough.

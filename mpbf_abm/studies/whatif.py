@@ -16,7 +16,7 @@ import pandas as pd
 
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
 from mpbf_abm.glance import PICTURES, Glance, Shown
-from mpbf_abm.model.indicators import BOUNDS, JOINED, STANDARD, UNITS
+from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
 from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
@@ -259,9 +259,8 @@ class Ensemble(Shown):
 
     @property
     def outcomes(self) -> list[str]:
-        """Names of the outcomes, without those that have joined and have no value."""
-        silent = [name for name in JOINED if self.summary[name].isna().all()]
-        return [c for c in self.summary.columns if c not in (*IDENTITY, *silent)]
+        """Names of the outcomes."""
+        return [c for c in self.summary.columns if c not in IDENTITY]
 
     def arm(self, name: str) -> pd.DataFrame:
         """Summary of one arm by replicate."""

@@ -305,6 +305,7 @@ class Community:
         mass = p.founding.mass
         self.mass = [float(mass)] * self.K if np.ndim(mass) == 0 else [float(m) for m in mass]
         self.records, self.structures, self.tested, self.found = [], [], set(), {}
+        self.by_planners, self.curve = set(), []
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
         self.results, self.ceilings = [], {}
@@ -652,6 +653,7 @@ class Community:
         best = [set(sorted(feasible, key=lambda i, y=y: (-y[i], i))[:count]) for y in self.property]
         self.top = np.array([[i in some for i in range(self.N)] for some in best])
         self.known, self.found, self.ceilings = {pair for pair in self.tested if self.top[pair]}, {}, {}
+        self.by_planners, self.curve = set(), []
         for q in self.planners:
             q.best_value, q.best_material = -math.inf, -1
 
@@ -1088,6 +1090,7 @@ class Community:
             model.diagnosis = self.diagnose(model, panel, own, scale)
             model.tradeoff = model.diagnosis["tradeoff"]
             model.diagnosis["tradeoff_measured"] = self.measured_tradeoff(t, model, panel, working, scale)
+            self.curve.append((number, math.log(len(own)), math.log(self.centred(model)[0])))
             fresh.append(model)
         t.model = fresh[0]
         feasibility = self.learn_feasibility(working, t.model.features)
@@ -1116,6 +1119,45 @@ class Community:
         phis = [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in trials]
         families = [int(self.space.family_keys[r.family]) for r in trials]
         return Feasibility(phis, families, [r.origin != FAILED for r in trials])
+
+    def centred(self, model):
+        """Error less its mean over the panel, over all families and over niche ones."""
+        mean, y = model.panel_predictions()[0], self.property[model.property]
+        errors = [m - float(y[i]) for m, i in zip(mean, model.panel, strict=True)]
+        middle = sum(errors) / len(errors)
+        b = len(errors) // self.K  # family after family
+        squares = [sum((e - middle) ** 2 for e in errors[k * b : (k + 1) * b]) / b for k in range(self.K)]
+        dense = [bool(d) for d in self.space.dense]
+        niche = [s for s, d in zip(squares, dense, strict=True) if not d or all(dense)]
+        return math.sqrt(sum(squares) / len(squares)), math.sqrt(sum(niche) / len(niche))
+
+    def indicators(self):
+        """What data are judged by: centred errors of the models in use, finds of planners, the learning curve."""
+        served, n = self.served_pairs(), [self.adopters(t) for t in range(self.T)]
+        weight = [n[t][m] for t, m in served]
+        weight = weight if any(weight) else [1] * len(served)
+        seen = [self.centred(self.trainers[m].models[t]) for t, m in served]
+        errors = [
+            sum(w * e[i] for w, e in zip(weight, seen, strict=True)) / sum(weight) if seen else math.nan for i in (0, 1)
+        ]
+        existing = int(self.top.sum()) - len(self.known)
+        found = len(self.by_planners & set(self.found))
+        return {
+            "rmse_centred": errors[0],
+            "rmse_centred_niche": errors[1],
+            "found_by_planners": found,
+            "found_by_planners_share": found / existing if existing else math.nan,
+            "learning_exponent": self.exponent() if seen else math.nan,
+        }
+
+    def exponent(self):
+        """Slope of log errors on log labels, with an intercept for each property whose labels spread."""
+        sets = [[(x, y) for t, x, y in self.curve if t == number] for number in range(self.T)]
+        sets = [s for s in sets if len(s) > 2 and max(s)[0] - min(s)[0] > math.log(1.25)]
+        if not sets:
+            return math.nan
+        columns = [[x, *(float(i == j) for j in range(len(sets)))] for i, s in enumerate(sets) for x, _ in s]
+        return float(np.linalg.lstsq(np.array(columns), [y for s in sets for _, y in s], rcond=None)[0][0])
 
     def feature_count(self, scale, records):
         """Random features of a head."""
@@ -1690,6 +1732,8 @@ class Community:
                 number = r.planner.property
                 self.tested |= {(t, r.material) for t in ([number] if r.made else range(self.T))}
                 if r.made:
+                    if (number, r.material) not in self.found:
+                        self.by_planners.add((number, r.material))
                     self.note_found(number, r.material)
                 self.deposit(r)
         for number, m in sorted({(r.planner.property, r.model) for r in self.results if r.model is not None}):

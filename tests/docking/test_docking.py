@@ -16,6 +16,7 @@ from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
@@ -91,6 +92,9 @@ def compare(ours: Community, eco: Ecosystem) -> None:
             equal("misses", tick, [q.misses.get(m, 0.0) for q in ours.planners], planners.misses[:, m], **CLOSE)
         for q in ours.planners if ours.trainers else []:
             equal("collaborators", tick, [r.slot for r in q.collaborators], world.collaborators[q.slot])
+    theirs = observe(world)
+    for name, value in ours.indicators().items():
+        equal(name, tick, value, theirs[name], **LEARNED)
     infrastructure = world.infrastructure
     for name in ("key", "material", "repository", "federated"):
         equal(f"structures: {name}", tick, [getattr(s, name) for s in ours.structures], getattr(world.structures, name))

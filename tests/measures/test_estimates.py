@@ -1,4 +1,4 @@
-"""Student's and Wilson's intervals, against SciPy's and the formula."""
+"""Student's and Wilson's intervals, and a running slope, against SciPy's, NumPy's and the formula."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mpbf_abm.stats.estimates import critical_t, critical_z, mean_estimate, share_estimate, student, wilson
+from mpbf_abm.stats.estimates import Slope, critical_t, critical_z, mean_estimate, share_estimate, student, wilson
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
@@ -44,3 +44,15 @@ def test_a_share_has_wilsons_interval(yes, no):
     expected = stats.binomtest(yes, yes + no).proportion_ci(0.95, method="wilson")
     assert (e.low, e.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert e.value == yes / (yes + no)
+
+
+def test_a_running_slope_is_that_of_all_points_and_knows_when_there_is_none():
+    rng, slope = np.random.default_rng(3), Slope()
+    x, y = 7.0 + 0.3 * rng.normal(size=50), -0.5 + 0.1 * rng.normal(size=50)
+    for i, (a, b) in enumerate(zip(x, y, strict=True)):
+        assert np.isnan(slope.value()) == (i < 3)
+        slope.add(float(a), float(b))
+    slope.add(np.nan, 1.0)
+    slope.add(8.0, -np.inf)
+    assert slope.value() == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-9)
+    assert np.isnan(slope.value(apart=float(np.ptp(x))))

@@ -21,19 +21,14 @@ import pandas as pd
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import did_you_mean, refuse_any
-from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
-from mpbf_abm.measures.urn import (
-    at_mass_quantiles,
-    bias_displacements,
-    bias_gain,
-    corpus_bias,
-    displacements,
-    intervene,
-)
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, materials
+from mpbf_abm.measures.path import watched
+from mpbf_abm.measures.urn import at_mass_quantiles, bias_displacements, bias_gain, corpus_bias, intervene
 from mpbf_abm.model.community import Snapshot
-from mpbf_abm.model.indicators import observe, usage
+from mpbf_abm.model.indicators import observe, ratio, usage
 from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.world import World
+from mpbf_abm.stats.concentration import corrected_jsd
 from mpbf_abm.stats.estimates import LEVEL, UNKNOWN, Estimate, holm, mean_estimate
 
 Changes = Mapping[str, Any]
@@ -143,9 +138,11 @@ MEASURED = {
     "gamma_excess": "effective reinforcement, by intervention, less what planners were given",
     "loop_gain": "gain L of the bias loop, by intervention",
     "bias_exponent": "exponent of a shift of the corpus' bias over the growth of the commons; above 0 it grows",
-    "damage_exponent": "exponent of damage of a small change over the growth of the commons; above 0 it grows",
+    "early_novelty": "families tried in the first fifth of the run over experiments made in it",
+    "divergence": "divergence of the new records of four histories of one world, chance taken off (nats)",
 }
-BY_INTERVENTION = frozenset({"gamma_excess", "loop_gain", "bias_exponent", "damage_exponent"})
+BY_INTERVENTION = frozenset({"gamma_excess", "loop_gain", "bias_exponent", "divergence"})
+HISTORIES = 4
 
 
 def chosen(names: Sequence[str]) -> tuple[AtlasRow, ...]:
@@ -190,16 +187,22 @@ def tasks_of(rows: Sequence[AtlasRow], setting: Setting) -> list[Hashable]:
 def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dict[str, float]:
     """Measure every indicator of one community."""
     changes, interventions, seed = task
-    half, eco = setting.ticks // 2, _changed(setting, dict(changes)).community(seed)
-    early, looks = max(2, setting.ticks // 5), set(np.linspace(half + 1, setting.ticks, LOOKS).astype(int).tolist())
+    changed = _changed(setting, dict(changes))
+    half, eco = setting.ticks // 2, changed.community(seed)
+    early = min(max(2, setting.ticks // 5), setting.ticks)
+    looks = set(np.linspace(half + 1, setting.ticks, LOOKS).astype(int).tolist())
     seen: list[dict[str, float]] = []
     out: dict[str, float] = {}
     for tick in range(1, setting.ticks + 1):
         eco.step()
         if tick in looks:
             seen.append(observe(eco.world))
-        if tick == early and interventions:
-            out |= by_intervention(eco.snapshot(), interventions, setting.ticks)
+        if tick == early:
+            done = eco.world.experiments
+            out["early_novelty"] = ratio(float((done > 0).sum()), float(done.sum()))
+            out |= by_intervention(eco.snapshot(), interventions, setting.ticks) if interventions else {}
+    if "divergence" in interventions:
+        out["divergence"] = divergence(changed, seed)
     end = seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
     return end | _derived(eco.world, end) | out
 
@@ -247,11 +250,16 @@ def by_intervention(snapshot: Snapshot, wanted: Sequence[str], ticks: int) -> di
         records, displaced = bias_displacements(snapshot, at)
         grown = displaced[1] / displaced[0]
         out["bias_exponent"] = math.log(grown) / math.log(records[1] / records[0]) if grown > 0 else math.nan
-    if "damage_exponent" in wanted:
-        records, _, damage = displacements(snapshot, [int(np.argsort(-x, kind="stable")[1])], at)
-        volumes = records.sum(axis=1)
-        out["damage_exponent"] = float(np.log(damage[0, 1] / damage[0, 0]) / np.log(volumes[1] / volumes[0]))
     return out
+
+
+def divergence(setting: Setting, seed: int) -> float:
+    """Return how far the records that several histories of one world enter end apart (Jensen-Shannon, in nats)."""
+    space, new = materials(setting.parameters, seed), []
+    for i in range(HISTORIES):
+        first, last = watched(setting.community((seed << 8) + i, space), (0, setting.ticks))
+        new.append(np.maximum(last - first, 0.0))
+    return float(corrected_jsd(np.array(new))[0])
 
 
 def _known_mean(values: Sequence[float]) -> float:
