@@ -142,11 +142,11 @@ class SpaceParameters(Group):
         3,
         source="concentration of real databases: top decile of chemical systems 0.47-0.50, Gini 0.47-0.62",
     )
-    quantum_dims: int = _p("width of the quantum block", 24, 4, 128, unit="columns", source=DESIGN)
+    quantum_dims: int = _p("width of the quantum block", 8, 4, 128, unit="columns", source=DESIGN)
     meso_dims: int = _p("width of the meso block (microstructure, processing)", 4, 1, 32, unit="columns", source=DESIGN)
     gauge_amplitude: float = _p(
         "standard deviation of the gauge block: orientation moves descriptors as much as chemistry",
-        1.6,
+        1.0,
         0,
         10,
         unit="descriptor units",
@@ -156,16 +156,13 @@ class SpaceParameters(Group):
     chemistry_rank: int = _p(
         "dimensions along which materials of one family vary", 4, 1, 24, unit="dimensions", source=DESIGN
     )
-    shared_chemistry: float = _p(
-        "share of those dimensions' variance that all families have in common", 0.2, 0, 1, source=DESIGN
-    )
+    shared_chemistry: float = _p("share of those dimensions' variance that all families have in common", 0.6, 0, 1)
     ruggedness: float = _p(
         "length scale of the property field in the quantum block; smaller is more rugged",
-        8.0,
+        6.0,
         LEAST,
         100,
         unit="descriptor units",
-        source=fitted(8),
     )
     field: Literal["fourier", "binned"] = _p(
         "class of the property's random fields: smooth ones of the learners' own kind, or piecewise constant ones",
@@ -177,9 +174,7 @@ class SpaceParameters(Group):
     )
     phase_jump: float = _p("height of a jump of the property across a phase surface", 0.0, 0, 5, unit="property sd")
     spurious_correlation: float = _p("correlation of the spurious block with the property in dense families", 0.5, 0, 1)
-    spurious_amplitude: float = _p(
-        "amplitude of the spurious block", 2.5, 0, 10, unit="descriptor units", source=DESIGN
-    )
+    spurious_amplitude: float = _p("amplitude of the spurious block", 1.0, 0, 10, unit="descriptor units")
     bias_sd: float = _p(
         "standard deviation of the simulation bias field", 0.44, 0, 5, unit="property sd", source=fitted(1, 2)
     )
@@ -216,7 +211,7 @@ class SpaceParameters(Group):
     )
     observed_dims: int = _p(
         "width of the observed descriptor, in which the blocks are hidden under noise; 0 shows the blocks themselves",
-        0,
+        160,
         0,
         2_048,
         unit="columns",
@@ -226,7 +221,7 @@ class SpaceParameters(Group):
     )
     curvature: float = _p("epsilon of a non-linear observation: blocks c are seen as c + epsilon tanh(c)", 0.0, 0, 10)
     view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
-    properties: int = _p("number of properties T; every lab seeks one of them", 1, 1, 64, unit="properties")
+    properties: int = _p("number of properties T; every lab seeks one of them", 6, 1, 64, unit="properties")
     factors: int = _p(
         "independent random fields J of which properties are mixtures, where there are several", 4, 1, 64, unit="fields"
     )
@@ -281,7 +276,7 @@ class FoundingParameters(Group):
     mass: float | tuple[float, ...] = _p(
         "virtual founding mass a_k of every family (one number, or one per family)", 1.0, unit="records"
     )
-    records: int = _p("real founding records", 2_000, 0, 5_000_000, unit="records")
+    records: int = _p("real founding records", 1_000, 0, 5_000_000, unit="records")
     structures: int = _p(
         "founding structures: unlabelled records, which encoders alone read", 0, 0, 5_000_000, unit="structures"
     )
@@ -374,7 +369,7 @@ class CuratorParameters(Group):
     modality_mix: tuple[float, float, float, float, float, float] = _p(
         "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, "
         "multi-fidelity sets",
-        (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
+        (0.15, 0.1, 0.25, 0.2, 0.15, 0.15),
     )
     measured_quota: float = _p("least expected share of acquisitions that are measured labels", 0.0, 0, 1)
     measured_cost: float = _p(
@@ -403,30 +398,23 @@ class TrainerParameters(Group):
     count: int = _p("number of trainers, one published model each", 6, 0, 10_000, unit="agents", source=DESIGN)
     retrain_interval: int = _p("ticks tau between retrainings of one trainer", 12, 1, 10_000, unit="ticks")
     records: int = _p(
-        "most records n_0 used in a retraining at scale 1; 0 is no limit",
-        1_600,
-        0,
-        1_000_000,
-        unit="records",
-        source=fitted(2, 8),
+        "most records n_0 used in a retraining at scale 1; 0 is no limit", 0, 0, 1_000_000, unit="records"
     )
     scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, LEAST, 64)
     scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, LEAST, 64)
-    latent_dims: int = _p(
-        "latent directions k_0 of the encoder at scale 1", 18, 1, 128, unit="directions", source=fitted(7, 8)
-    )
-    latent_per_doubling: float = _p("latent directions c_k added when the scale doubles", 2.0, 0, 32, unit="directions")
+    latent_dims: int = _p("latent directions k_0 of the encoder at scale 1", 16, 1, 128, unit="directions")
+    latent_per_doubling: float = _p("latent directions c_k added when the scale doubles", 0.0, 0, 32, unit="directions")
     features: int = _p(
         "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
     )
     features_growth: float = _p(
         "random features per square root of scale times training records; 0: p_0, whatever the records",
-        0.0,
+        6.0,
         0,
         100,
         unit="features",
     )
-    features_most: int = _p("most random features where they grow with the records", 400, 32, 4_096, unit="features")
+    features_most: int = _p("most random features where they grow with the records", 224, 32, 4_096, unit="features")
     bias_features: int = _p(
         "random features of a head for what simulated labels hold beside the property; 0: none",
         0,
@@ -436,12 +424,12 @@ class TrainerParameters(Group):
     )
     corpus: Literal["sample", "reachable"] = _p(
         "what encoders are trained on: the records of the head, or every record that can be reached",
-        "sample",
+        "reachable",
         unit="name",
     )
     width: Literal["fixed", "evidence"] = _p(
         "width of the head's kernel: the length scale, or that times a factor chosen by evidence once for a lineage",
-        "fixed",
+        "evidence",
         unit="name",
     )
     length_scale: float = _p(
@@ -499,7 +487,7 @@ class PlannerParameters(Group):
     count: int = _p("number of planners (labs)", 40, 0, 100_000, unit="agents", source=DESIGN)
     experiments: float = _p(
         "experiments per planner, on average",
-        0.2,
+        1.0,
         0,
         1_000,
         unit="experiments/tick",
@@ -858,7 +846,7 @@ class Parameters(Shown, Group):
 
     @classmethod
     def preset(cls, name: str) -> Parameters:
-        """Return a named preset: default, quick, faithful, null or pool."""
+        """Return a named preset: default, quick or faithful; the same with ``single-`` before it; null or pool."""
         known = {**PRESETS, "null": NULL}
         if name not in list(known):
             raise ConfigurationError(
@@ -945,7 +933,29 @@ LAYERS = {
     "layers": "formulas",
 }
 
+# The earlier community: one property, descriptors that learners see as they are, heads that are soon full.
+SINGLE: dict[str, Any] = {
+    "space.quantum_dims": 24,
+    "space.gauge_amplitude": 1.6,
+    "space.shared_chemistry": 0.2,
+    "space.ruggedness": 8.0,
+    "space.spurious_amplitude": 2.5,
+    "space.observed_dims": 0,
+    "space.properties": 1,
+    "founding.records": 2_000,
+    "curators.modality_mix": (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
+    "trainers.records": 1_600,
+    "trainers.latent_dims": 18,
+    "trainers.latent_per_doubling": 2.0,
+    "trainers.features_growth": 0.0,
+    "trainers.features_most": 400,
+    "trainers.corpus": "sample",
+    "trainers.width": "fixed",
+    "planners.experiments": 0.2,
+}
+
 NULL: dict[str, Any] = {
+    **SINGLE,
     "trainers.count": 0,
     "planners.reinforcement": 1.0,
     "curators.reinforcement": 1.0,
@@ -976,9 +986,24 @@ NULL: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "quick": {"trainers.features": 96, "trainers.panel": 8, "planners.candidates": 12, "trainers.records": 500},
-    "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
+    "quick": {
+        "trainers.features_growth": 5.0,
+        "trainers.features_most": 160,
+        "trainers.panel": 8,
+        "planners.candidates": 12,
+    },
+    "faithful": {"trainers.features_growth": 10.0, "trainers.features_most": 400, "planners.candidates": 48},
+    "single-default": SINGLE,
+    "single-quick": {
+        **SINGLE,
+        "trainers.features": 96,
+        "trainers.panel": 8,
+        "planners.candidates": 12,
+        "trainers.records": 500,
+    },
+    "single-faithful": {**SINGLE, "trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
+        **SINGLE,
         "curators.count": 0,
         "trainers.count": 1,
         "trainers.retrain_interval": 5,

@@ -232,7 +232,7 @@ def community(rng: Generator) -> dict[str, Any]:
     while True:
         # What belongs together (shares that sum to one, caps) is taken back one fault at a time.
         try:
-            parameters = Parameters().updated(changes)
+            parameters = Parameters.preset("single-default").updated(changes)
             break
         except ConfigurationError as error:
             wrong = [p for p in changes if any(p in fault for fault in error.faults) and p not in SMALL]

@@ -3,7 +3,7 @@
 from mpbf_abm import Parameters
 
 # All records can be read anywhere, nothing is curated, and links stay.
-LEAN = Parameters().updated(
+LEAN = Parameters.preset("single-default").updated(
     {
         "space.materials": 300,
         "space.families": 4,

@@ -220,7 +220,7 @@ def test_faults_are_told_all_at_once() -> None:
     with pytest.raises(ConfigurationError, match="founding = 30: must be 1 to 29"):
         run_campaign(pool(30), founding=30)
     with pytest.raises(ConfigurationError, match="needs a pool"):
-        run_campaign(MaterialsSpace.synthetic(Parameters.preset("quick"), seed=1, materials=200, families=4))
+        run_campaign(MaterialsSpace.synthetic(Parameters.preset("single-quick"), seed=1, materials=200, families=4))
 
 
 # --------------------------------------------------------------------------- what is counted

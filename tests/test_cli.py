@@ -22,7 +22,7 @@ from mpbf_abm.outputs import table
 from mpbf_abm.parameters import Parameters
 
 SMALL = [
-    "--preset=quick",
+    "--preset=single-quick",
     "--ticks=6",
     "--jobs=1",
     "--set=space.materials=600",
@@ -146,7 +146,7 @@ def test_json_is_for_machines(mpbf):
 
 def test_file_and_options_together(mpbf, tmp_path):
     (tmp_path / "c.toml").write_text(
-        'preset = "quick"\n[run]\nseed = 5\nticks = 4\nreplicates = 2\n[space]\nmaterials = 600\nfamilies = 12\n'
+        'preset = "single-quick"\n[run]\nseed = 5\nticks = 4\nreplicates = 2\n[space]\nmaterials = 600\nfamilies = 12\n'
         '[founding]\nrecords = 200\n[[policy]]\nname = "audits"\n[[shock]]\nname = "poisoning"\nstart = 2\n'
     )
     code, out, _ = mpbf("run", "c.toml", "--ticks=3", "--jobs=1", "--json")
@@ -499,21 +499,21 @@ def test_tables_of_what_there_is(mpbf, what):
 
 
 def test_written_file_holds_what_it_was_asked_for(mpbf, tmp_path):
-    assert mpbf("config", "init", "--preset=quick")[0] == 0
-    assert Parameters.from_toml(tmp_path / "mpbf.toml") == Parameters.preset("quick")
+    assert mpbf("config", "init", "--preset=single-quick")[0] == 0
+    assert Parameters.from_toml(tmp_path / "mpbf.toml") == Parameters.preset("single-quick")
     assert mpbf("config", "check", "mpbf.toml")[0] == 0
     _, out, _ = mpbf("config", "show", "mpbf.toml", "--set=planners.exploration=0.4")
     assert tomllib.loads(out)["planners"]["exploration"] == 0.4
     assert "#" in out
     # Another preset on the command line is not overruled by lines that nobody has changed.
-    _, out, _ = mpbf("config", "show", "mpbf.toml", "--preset=faithful")
+    _, out, _ = mpbf("config", "show", "mpbf.toml", "--preset=single-faithful")
     assert tomllib.loads(out)["trainers"]["features"] == 512
     text = (tmp_path / "mpbf.toml").read_text()
     every = "\n".join(
         line.removeprefix("# ") if " = " in line and "  # " in line else line for line in text.splitlines()
     )
     (tmp_path / "every.toml").write_text(every)
-    assert Parameters.from_toml(tmp_path / "every.toml") == Parameters.preset("quick")
+    assert Parameters.from_toml(tmp_path / "every.toml") == Parameters.preset("single-quick")
 
 
 def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):

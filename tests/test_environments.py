@@ -19,7 +19,7 @@ from mpbf_abm.figures import of_studies, overview, style
 from mpbf_abm.outputs import STORE
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = "run --preset=quick --ticks=2 --jobs=1 --set=space.materials=600 --set=space.families=12"
+TINY = "run --preset=single-quick --ticks=2 --jobs=1 --set=space.materials=600 --set=space.families=12"
 TINY += " --set=founding.records=200 --set=trainers.features=16 --force --out"
 # What may be said of each part of an environment; None leaves it as it is, a first sign of "!" takes a variable away.
 PARTS: dict[str, tuple[str | None, ...]] = {

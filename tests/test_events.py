@@ -18,7 +18,7 @@ from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
 
-BASE = Parameters()
+BASE = Parameters.preset("single-default")
 EVENTS = [(Policy, name) for name in POLICIES] + [(Shock, name) for name in SHOCKS]
 
 
@@ -45,7 +45,7 @@ def test_every_kind_constructs_by_its_name_alone(kind: Any, name: str) -> None:
 @pytest.mark.parametrize("strength", [0.01, 0.5, 1.0, None])
 def test_every_policy_makes_valid_parameters_at_any_strength(name: str, strength: float | None) -> None:
     p = in_force(BASE, [Policy(name, strength=strength)], 0)
-    assert Parameters().updated(p.flat()) == p
+    assert Parameters.preset("single-default").updated(p.flat()) == p
     levers = {lever.path for lever in POLICIES[name].levers}
     assert levers <= set(PATHS)
     assert set(p.changed()) <= levers
@@ -66,7 +66,7 @@ def test_every_policy_at_full_strength_reaches_its_targets(name: str) -> None:
 
 def test_all_policies_together_are_valid() -> None:
     p = in_force(BASE, [Policy(name) for name in POLICIES], 3)
-    assert Parameters().updated(p.flat()) == p
+    assert Parameters.preset("single-default").updated(p.flat()) == p
     assert len(p.changed()) > 12
 
 
@@ -216,15 +216,15 @@ def test_a_policy_of_ones_own_may_not_take_a_name_of_the_list() -> None:
 def test_a_policy_may_rise_and_fall() -> None:
     policy = Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, ramp=10, fade=10)
     assert [policy.at(t) for t in (9, 10, 14, 19, 20, 25, 29, 30)] == [0, 0.1, 0.5, 1, 1, 0.5, 0.1, 0]
-    base = Parameters().replace("planners.exploration", 0.1)
+    base = Parameters.preset("single-default").replace("planners.exploration", 0.1)
     assert in_force(base, [policy], 14).planners.exploration == pytest.approx(0.5)
 
 
 def test_a_vector_moves_entry_by_entry() -> None:
     mix = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     policy = Policy("own", set={"curators.modality_mix": mix}, strength=0.5)
-    before = Parameters().curators.modality_mix
-    moved = in_force(Parameters(), [policy], 0).curators.modality_mix
+    before = Parameters.preset("single-default").curators.modality_mix
+    moved = in_force(Parameters.preset("single-default"), [policy], 0).curators.modality_mix
     assert moved == pytest.approx([0.5 * (a + b) for a, b in zip(before, mix, strict=True)])
 
 
@@ -294,7 +294,7 @@ def test_a_number_is_one_node_of_those_that_there_are() -> None:
         with pytest.raises(ConfigurationError, match=told) as caught:
             Shock(fields.pop("kind"), target=3, **fields)
         assert len(caught.value.faults) == 1
-    p = Parameters().updated(SMALL)
+    p = Parameters.preset("single-default").updated(SMALL)
     shocks = [
         Shock("repository_outage", target=4),
         Shock("model_withdrawal", target=1),
@@ -419,7 +419,13 @@ SMALL = {
 
 
 def run(ticks: int, policies: Any = (), shocks: Any = (), **changes: Any) -> Any:
-    eco = Ecosystem(Parameters().updated({**SMALL, **changes}), 2, policies=policies, shocks=shocks, record=())
+    eco = Ecosystem(
+        Parameters.preset("single-default").updated({**SMALL, **changes}),
+        2,
+        policies=policies,
+        shocks=shocks,
+        record=(),
+    )
     for _ in range(ticks):
         eco.step()
     eco.release()
@@ -474,7 +480,9 @@ def test_a_retraction_wave_takes_its_share() -> None:
 
 def test_a_funding_cut_lasts_until_its_end_and_adds_to_policies() -> None:
     cut = [Shock("funding_cut", start=2, end=4, strength=0.25)]
-    eco = Ecosystem(Parameters().updated(SMALL), 2, policies=[Policy("audits")], shocks=cut, record=())
+    eco = Ecosystem(
+        Parameters.preset("single-default").updated(SMALL), 2, policies=[Policy("audits")], shocks=cut, record=()
+    )
     seen = []
     for _ in range(6):
         eco.step()
@@ -502,7 +510,9 @@ def test_an_objective_shift_turns_the_property_toward_the_other_one() -> None:
 
 def test_outages_last_at_least_until_their_end() -> None:
     shock = Shock("repository_outage", start=1, end=4, strength=0.5, target="largest")
-    eco = Ecosystem(Parameters().updated({**SMALL, "stocks.repair": 1.0}), 2, shocks=[shock], record=())
+    eco = Ecosystem(
+        Parameters.preset("single-default").updated({**SMALL, "stocks.repair": 1.0}), 2, shocks=[shock], record=()
+    )
     down = []
     for _ in range(6):
         eco.step()
@@ -513,7 +523,9 @@ def test_outages_last_at_least_until_their_end() -> None:
 
 def test_a_numbered_node_is_lost_for_good() -> None:
     shocks = [Shock("repository_outage", start=2, target=3), Shock("model_withdrawal", start=3, end=5, target=1)]
-    eco = Ecosystem(Parameters().updated({**SMALL, "stocks.repair": 1.0}), 2, shocks=shocks, record=())
+    eco = Ecosystem(
+        Parameters.preset("single-default").updated({**SMALL, "stocks.repair": 1.0}), 2, shocks=shocks, record=()
+    )
     down = []
     for _ in range(7):
         eco.step()
@@ -540,9 +552,12 @@ def test_scales_have_a_least_value_that_arithmetic_can_take() -> None:
     gaussian = {"trainers.head": "gaussian_process", "trainers.labels": "simulated", "trainers.scale": 60}
     small = {"space.materials": 300, "founding.records": 100, "planners.count": 3, "trainers.scale_cap": 64}
     tiny, moved = {"trainers.length_scale": 1e-12}, Policy("tiny", set={"trainers.overconfidence": 1e-4})
-    for p, events in ((Parameters.preset("quick").updated(tiny), ()), (Parameters.preset("quick"), (moved,))):
+    for p, events in (
+        (Parameters.preset("single-quick").updated(tiny), ()),
+        (Parameters.preset("single-quick"), (moved,)),
+    ):
         for made in (lambda p, e: Community(p, 1, policies=e), lambda p, e: RunSpec(p, 1, 4, e).check()):
             with pytest.raises(ConfigurationError, match=r"trainers\.\w+ = \S+e-\d+: must be 0\.001 to 10"):
                 made(p, events)
-    least = Parameters.preset("quick").updated(gaussian | small | {"trainers.length_scale": 1e-3})
+    least = Parameters.preset("single-quick").updated(gaussian | small | {"trainers.length_scale": 1e-3})
     assert np.isfinite(simulate(least, seed=1, ticks=6).summary["rmse_dense"])

@@ -100,11 +100,11 @@ RESULTS = {
     "pool": (("pool", "pool.csv", "--objective=out", "--seeds=2", "--budget=9", "--quiet"), "summary.csv"),
     "verify": (("verify", "--only=L1", "--fast", "--jobs=1"), "verification.md"),
     "validate": (
-        ("validate", "--only=4", "--replicates=2", "--least=0", "--jobs=1", "--preset=quick"),
+        ("validate", "--only=4", "--replicates=2", "--least=0", "--jobs=1", "--preset=single-quick"),
         "validation.md",
     ),
     "atlas": (
-        ("atlas", "--row=premature convergence", *SMALL[1:-1], "--preset=quick", "--replicates=3", "--jobs=1"),
+        ("atlas", "--row=premature convergence", *SMALL[1:-1], "--preset=single-quick", "--replicates=3", "--jobs=1"),
         "atlas.md",
     ),
 }

@@ -42,7 +42,7 @@ def test_a_battery_writes_report_tables_and_figure_of_which_a_page_is_renewed(
     )
     out = tmp_path / "out"
     code, told, err = mpbf(
-        "lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", "--jobs=1", f"--out={out}"
+        "lab", "path", "--preset", "single-quick", *SETS, "--replicates=2", "--ticks=10", "--jobs=1", f"--out={out}"
     )
     assert code == 0, err
     assert "effective reinforcement" in told
@@ -61,13 +61,13 @@ def test_a_battery_writes_report_tables_and_figure_of_which_a_page_is_renewed(
     report = (out / "path.md").read_text()
     findings = text.split("<!-- result:findings -->\n")[1].split("<!-- /result -->")[0]
     assert findings in report
-    assert "mpbf lab path --preset quick --set space.families=8" in report
+    assert "mpbf lab path --preset single-quick --set space.families=8" in report
 
 
 def test_the_same_command_goes_on_from_what_is_kept_and_replaces_its_report(mpbf, tmp_path: Path):
     out, words = (
         tmp_path / "out",
-        ["atlas", "--row", "premature convergence", "--preset", "quick", *SETS, "--ticks=8", "--jobs=1"],
+        ["atlas", "--row", "premature convergence", "--preset", "single-quick", *SETS, "--ticks=8", "--jobs=1"],
     )
     # What a command leaves that is killed while it makes its store.
     (out / "runs").mkdir(parents=True)
@@ -82,14 +82,18 @@ def test_the_same_command_goes_on_from_what_is_kept_and_replaces_its_report(mpbf
         reports.append({p.name: p.read_bytes() for p in out.glob("*.csv")})
         assert finished(out / "runs") == 3 * replicates
     assert reports[0] == reports[1] != reports[2]
-    code, _, err = mpbf("lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", f"--out={out}")
+    code, _, err = mpbf(
+        "lab", "path", "--preset", "single-quick", *SETS, "--replicates=2", "--ticks=10", f"--out={out}"
+    )
     assert (code, err) == (2, f"mpbf: {out}: holds another result (lab atlas); choose another folder\n")
 
 
 def test_a_folder_of_something_else_is_no_folder_of_runs(mpbf, tmp_path: Path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "diary.md").write_text("mine")
-    code, _, err = mpbf("lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", f"--out={tmp_path}")
+    code, _, err = mpbf(
+        "lab", "path", "--preset", "single-quick", *SETS, "--replicates=2", "--ticks=10", f"--out={tmp_path}"
+    )
     assert code == 2
     assert err == f"mpbf: {tmp_path}: is not empty and was not written by mpbf; choose another folder\n"
 

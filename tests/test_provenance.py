@@ -70,8 +70,12 @@ def test_content_hash_minds_the_order_of_lists() -> None:
 def test_content_hash_takes_arrays_and_parameters_as_what_they_hold() -> None:
     assert content_hash({"a": np.arange(3)}) == content_hash({"a": [0, 1, 2]})
     assert content_hash(np.int64(4)) == content_hash(4)
-    assert content_hash(Parameters()) == content_hash(Parameters().model_dump())
-    assert content_hash(Parameters()) != content_hash(Parameters().replace("planners.count", 41))
+    assert content_hash(Parameters.preset("single-default")) == content_hash(
+        Parameters.preset("single-default").model_dump()
+    )
+    assert content_hash(Parameters.preset("single-default")) != content_hash(
+        Parameters.preset("single-default").replace("planners.count", 41)
+    )
 
 
 def test_content_hash_refuses_what_has_no_plain_form() -> None:
@@ -81,7 +85,7 @@ def test_content_hash_refuses_what_has_no_plain_form() -> None:
 
 def test_a_record_is_json_and_reads_back_the_same() -> None:
     made = record(
-        parameters=Parameters(),
+        parameters=Parameters.preset("single-default"),
         seed=np.int64(3),
         mass=np.array([0.5, 1.0]),
         flags=np.array([True]),
@@ -92,7 +96,7 @@ def test_a_record_is_json_and_reads_back_the_same() -> None:
     assert made["run"]["seed"] == 3
     assert made["run"]["mass"] == [0.5, 1.0]
     assert made["run"]["later"] == {"3": 4}
-    assert made["run"]["parameters"]["planners"]["count"] == Parameters().planners.count
+    assert made["run"]["parameters"]["planners"]["count"] == Parameters.preset("single-default").planners.count
     assert made["run_hash"] == content_hash(made["run"])
 
 

@@ -137,7 +137,7 @@ def community(p: Parameters, claims: Any, tick: int = 0, seed: int = 0) -> Any:
 
 
 def shares(claims: Any, tick: int = 0, seed: int = 0, **stocks: float) -> np.ndarray:
-    p = Parameters().replace(**{f"stocks.{name}": value for name, value in stocks.items()})
+    p = Parameters.preset("single-default").replace(**{f"stocks.{name}": value for name, value in stocks.items()})
     return funding_shares(community(p, claims, tick, seed))
 
 
@@ -180,7 +180,7 @@ def test_a_lone_planner_always_wins() -> None:
 
 def test_a_community_without_planners_has_no_shares() -> None:
     """Isolated planners alone are a community of none."""
-    assert len(funding_shares(community(Parameters(), []))) == 0
+    assert len(funding_shares(community(Parameters.preset("single-default"), []))) == 0
 
 
 # --------------------------------------------------------------------------- phases on a real community
@@ -198,7 +198,7 @@ SMALL = {
 
 
 def ecosystem(**changes: Any) -> Ecosystem:
-    return Ecosystem(Parameters().updated({**SMALL, **changes}), 3, record=())
+    return Ecosystem(Parameters.preset("single-default").updated({**SMALL, **changes}), 3, record=())
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def hazard_world(tick: int, health: float, **stocks: float) -> Any:
     b = Books()
     b.open(**{"repository health": 0.0, "model health": 0.0})
     return SimpleNamespace(
-        p=Parameters().replace(**{f"stocks.{k}": v for k, v in stocks.items()}),
+        p=Parameters.preset("single-default").replace(**{f"stocks.{k}": v for k, v in stocks.items()}),
         streams=Streams(1),
         tick=tick,
         books=b,
@@ -314,7 +314,7 @@ def test_without_hazard_nothing_fails() -> None:
 
 
 def test_books_are_open_where_nobody_but_curators_lives() -> None:
-    p = Parameters().updated(
+    p = Parameters.preset("single-default").updated(
         {
             "space.materials": 300,
             "space.families": 5,

@@ -62,7 +62,7 @@ def looped(**changes):
 
 @pytest.fixture(scope="module")
 def space():
-    return MaterialsSpace.synthetic(materials=60, families=6)
+    return MaterialsSpace.synthetic(Parameters.preset("single-default"), materials=60, families=6)
 
 
 # --------------------------------------------------------------------------- rates
@@ -110,7 +110,7 @@ def test_what_cannot_be_represented_is_refused_in_one_line(changes, word):
 
 def test_all_faults_of_the_default_model_at_once():
     with pytest.raises(ConfigurationError) as caught:
-        Twin.from_parameters(Parameters())
+        Twin.from_parameters(Parameters.preset("single-default"))
     assert len(caught.value.faults) > 5
 
 
@@ -274,7 +274,7 @@ def test_audits_of_the_model_mend_as_many_records_as_the_twin_says():
     st.lists(st.floats(1, 50), min_size=6, max_size=6),
 )
 def test_jacobian_is_the_derivative(gamma, eps, nu, coverage, x):
-    space = MaterialsSpace.synthetic(materials=60, families=6)
+    space = MaterialsSpace.synthetic(Parameters.preset("single-default"), materials=60, families=6)
     p = null(
         6,
         gamma,

@@ -30,7 +30,7 @@ def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICK
 
     The run uses a prebuilt space; generating one is a row of its own.
     """
-    p = parameters or Parameters()
+    p = parameters or Parameters.preset("single-default")
     space = MaterialsSpace.synthetic(p, seed=SEED)
 
     def run() -> None:
@@ -84,7 +84,7 @@ def materials_scaling(
     sizes: Sequence[int] = (10_000, 100_000, 1_000_000), ticks: int = 24, rounds: int = 3
 ) -> list[Row]:
     """Cost per tick against the number of materials: same families, same agents, spaces prebuilt."""
-    p = Parameters()
+    p = Parameters.preset("single-default")
     plans = [p.replace("space.materials", n) for n in sizes]
     spaces = [MaterialsSpace.synthetic(plan, seed=SEED) for plan in plans]
     costs = np.array([[per_tick(plan, s, ticks) for plan, s in zip(plans, spaces, strict=True)] for _ in range(rounds)])
@@ -115,7 +115,7 @@ def agents_scaling(
 
 def ticks_scaling(horizons: Sequence[int] = (60, 120, 240, 480), rounds: int = 2) -> list[Row]:
     """Cost of a run against its length, founding included: to see whether a tick costs more, the more is known."""
-    p = Parameters().replace("planners.repeats", True)
+    p = Parameters.preset("single-default").replace("planners.repeats", True)
     space = MaterialsSpace.synthetic(p, seed=SEED)
 
     def run(ticks: int) -> float:
@@ -146,7 +146,7 @@ def large(factor: int = 172, materials: int = 1_000_000, ticks: int = 120) -> li
 
 def crowded(factor: int, **changes: Any) -> Parameters:
     """Community of `factor` times as many agents of each kind, who may repeat experiments."""
-    p = Parameters().replace(**{"planners.repeats": True, **changes})
+    p = Parameters.preset("single-default").replace(**{"planners.repeats": True, **changes})
     return p.replace(**{f"{k}.count": factor * getattr(p, k).count for k in KINDS})
 
 
@@ -199,7 +199,9 @@ def null_model(ticks: int = 2_000, rounds: int = 3) -> list[Row]:
 
 def leaks(runs: int = 1_000, warm: int = 30) -> list[Row]:
     """Memory and live models after many runs in one process."""
-    p = Parameters.preset("quick").replace(**{"space.materials": 500, "space.families": 10, "founding.records": 100})
+    p = Parameters.preset("single-quick").replace(
+        **{"space.materials": 500, "space.families": 10, "founding.records": 100}
+    )
 
     def some(count: int) -> None:
         for seed in range(count):

@@ -32,7 +32,7 @@ def _arm(policy: str, ticks: int, strength: float | None = None) -> Arm:
 
 def _learners(profile: Profile) -> dict[str, Any]:
     """Parameters of learners that a profile fixes."""
-    return dict(PRESETS["quick"]) if profile == "quick" else {}
+    return dict(PRESETS["single-quick" if profile == "quick" else "single-default"])
 
 
 def courses(profile: Profile) -> Study:
@@ -160,7 +160,7 @@ def policies(profile: Profile) -> Study:
         name="policies",
         question="Which policies help, how much and how surely, when much is uncertain?",
         ticks=ticks,
-        preset="quick" if profile == "quick" else "default",
+        preset="single-quick" if profile == "quick" else "single-default",
         parameters=spans,
         design=Design(kind="lhs", n=_size(profile, 24, 64)),
         replicates=Replicates(n=2),
@@ -182,7 +182,7 @@ def budgets(profile: Profile) -> Study:
         name="budgets",
         question="How are outcomes distributed over histories, by policy and budget?",
         ticks=ticks,
-        preset="quick" if profile == "quick" else "default",
+        preset="single-quick" if profile == "quick" else "single-default",
         parameters={**dict.fromkeys(CROWD, 2.0), "planners.experiments": {"values": list(BUDGETS)}},
         design=Design(kind="grid"),
         replicates=Replicates(n=_size(profile, 12, 80)),
@@ -201,7 +201,7 @@ def indices(profile: Profile) -> Study:
         name="indices",
         question="How much of the variance of finds and breadth does each parameter explain, and how much is chance?",
         ticks=_size(profile, 24, 120),
-        preset="quick" if profile == "quick" else "default",
+        preset="single-quick" if profile == "quick" else "single-default",
         parameters={
             "gamma": {"paths": CROWD, "low": 1.0, "high": 3.0},
             "eps": {"paths": SEARCH, "low": 0.0, "high": 0.5},

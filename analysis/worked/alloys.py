@@ -190,7 +190,7 @@ def falling(data: Path) -> tuple[Policy, ...]:
 
 def study(data: Path, replicates: int) -> Study:
     """Communities that replay the record, by what drives them."""
-    default = Parameters()
+    default = Parameters.preset("single-default")
     alone, adjacency = {"preset": "null"}, {"planners.adjacency": default.planners.adjacency}
     virtual = {"planners.exploration": 0.0, "founding.mass": mass(data) / space(data).families}
     return Study(
@@ -200,7 +200,7 @@ def study(data: Path, replicates: int) -> Study:
         ticks=LAST - FIRST,
         parameters={
             "data": fingerprint(data, (TABLE,), attachment, alloy_literature),
-            "preset": "default",
+            "preset": "single-default",
             "planners.exploration": exploration(data),
         },
         policies=(

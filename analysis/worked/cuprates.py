@@ -111,7 +111,9 @@ def community(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     materials = space(Path(folder))
     copper = cuprates(materials)
     hot = copper & (np.asarray(materials.in_unit(materials.property.astype(np.float64))) > LIQUID_NITROGEN)
-    p = Parameters().updated(SETTING | {path: value for path, value in run.values.items() if "." in path})
+    p = Parameters.preset("single-default").updated(
+        SETTING | {path: value for path, value in run.values.items() if "." in path}
+    )
     eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, space=materials), record=())
     first = first_hot = float(run.ticks)
     early: tuple[float, float] = (np.nan, np.nan)

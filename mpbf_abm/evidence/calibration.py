@@ -53,7 +53,7 @@ def parameters(values: dict[str, Any]) -> Parameters:
     if "space.bias_family" in changes:
         # The two shares leave the rest to the smooth part.
         changes["space.bias_smooth"] = 1.0 - changes["space.bias_family"] - changes["space.bias_scatter"]
-    return Parameters().updated(changes)
+    return Parameters.preset("single-default").updated(changes)
 
 
 def evaluate(run: RunInput) -> dict[str, float]:
@@ -371,7 +371,7 @@ def second_wave(emulated: Mapping[str, Emulator], points: int, seed: int) -> Des
 
 def posterior_table(found: Mapping[str, Posterior]) -> pd.DataFrame:
     """Return a row per parameter: its prior, median and 90 % range of each posterior, and its default."""
-    now, rows = Parameters().flat(), []
+    now, rows = Parameters.preset("single-default").flat(), []
     ranges = {label: unscaled(np.quantile(p.draws, SHOWN, axis=0)) for label, p in found.items()}
     for i, (name, (low, high, paths)) in enumerate(FACTORS.items()):
         row: dict[str, Any] = {"parameter": ", ".join(paths), "prior": f"{low:g} to {high:g}"}

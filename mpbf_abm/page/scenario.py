@@ -34,7 +34,7 @@ from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.whatif import WhatIf, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
-VERSION = "1"  # of addresses; one without a version is read as of this one
+EARLIER, VERSION = "1", "2"  # of addresses; one without a version is read as of the present one
 PRESET_NAMES = (*(name for name in PRESETS if name != "pool"), "null")
 # What a page on one machine can be asked for at once, and why not more.
 MOST = {"ticks": 1_000, "replicates": 64, "agents": 2_000, "space.materials": 200_000, "founding.records": 100_000}
@@ -285,7 +285,7 @@ def from_address(query: str, beside: Collection[str] = ()) -> Scenario:
     given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
     version = given.pop("v", [VERSION])[-1]
     other = f"v = {brief(version)}: the address is of another version of this page, which reads version {VERSION}"
-    _refuse([FormFault("", other)] * (version != VERSION))
+    _refuse([FormFault("", other)] * (version not in (EARLIER, VERSION)))
     unknown = unknown_entries(given, beside).items()
     faults = [FormFault("", f"unknown entry {brief(key)} of the address{close}") for key, close in unknown if close]
     events: Events = {}
@@ -297,7 +297,10 @@ def from_address(query: str, beside: Collection[str] = ()) -> Scenario:
     shared = values.get(SHARED, "true")
     if shared not in ("true", "false"):
         faults.append(FormFault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
-    return _assemble(values.get("preset", "default"), changes, values, events, shared == "true", faults)
+    preset = values.get("preset", "default")
+    if version == EARLIER and f"single-{preset}" in PRESETS:
+        preset = f"single-{preset}"  # its present name
+    return _assemble(preset, changes, values, events, shared == "true", faults)
 
 
 def unknown_entries(keys: Iterable[str], beside: Collection[str] = ()) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -46,6 +47,8 @@ from mpbf_abm.studies.jobs import (
 )
 
 FORMAT = 2
+RENAMED = 2  # form in a store of definitions that were saved since the earlier presets have other names
+EARLIER_PRESETS = re.compile(r'^preset = "(default|quick|faithful)"$', re.MULTILINE)
 READS = (1, 2)  # rows of format 1 have no hash, and do not say which series they owe
 APPLICATION = 0x4D504246  # "MPBF"
 FILE = STORE
@@ -204,6 +207,13 @@ class Saved:
         if self.folder == OF_A_RESULT:
             return self
         return replace(self, folder=folder_from(other, self.data_folder(store)))
+
+
+def today(study: Saved) -> Saved:
+    """Return a saved study with the presets of its definition under their present names, in the present form."""
+    if study.form == RENAMED:
+        return replace(study, form=FORM)
+    return replace(study, definition=EARLIER_PRESETS.sub(r'preset = "single-\1"', study.definition))
 
 
 def folder_from(store: Path, folder: Path) -> str:
@@ -383,7 +393,8 @@ class Store(AbstractContextManager["Store"]):
             if self.last_study() == study:
                 return
         with _one_line(self.path):
-            self._db.execute(INSERT_STUDY, sealed(astuple(replace(study, saved=study.saved or _now()))))
+            form = RENAMED if study.form else 0
+            self._db.execute(INSERT_STUDY, sealed(astuple(replace(study, form=form, saved=study.saved or _now()))))
             self._db.commit()
 
     def last_study(self, *, sound: bool = False) -> Saved | None:
@@ -410,7 +421,7 @@ class Store(AbstractContextManager["Store"]):
         """Form of the ids of its runs, which also a definition says that is damaged; None without any."""
         column = "form" if self._format > 1 else "0"
         rows = self._query(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1")  # noqa: S608
-        return next((form for (form,) in rows if form in (0, 1)), None)
+        return next((min(form, FORM) for (form,) in rows if form in (0, FORM, RENAMED)), None)
 
     def _studies(self) -> Iterator[Saved | None]:
         """Definitions, the last one first; None for one that is damaged."""
@@ -419,7 +430,7 @@ class Store(AbstractContextManager["Store"]):
         for *row, seal in self._query(query):
             good = all(isinstance(value, str) for value in [*row[:6], row[7]]) and isinstance(row[6], int)
             good = good and (self._format == 1 or is_sealed(row, seal))
-            yield Saved(*row) if good else None
+            yield today(Saved(*row)) if good else None
 
     # ------------------------------------------------------------------ writing
 

@@ -14,7 +14,7 @@ from mpbf_abm.model.indicators import selection
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "custom-rule.md"
 EXAMPLE = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
-QUICK = Parameters.preset("quick")
+QUICK = Parameters.preset("single-quick")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ from mpbf_abm.errors import OutputError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies import distributed
 
-SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
+SMALL = Parameters.preset("single-quick").replace(
+    **{"space.materials": 600, "space.families": 12, "founding.records": 200}
+)
 
 
 def values(rows):

@@ -156,7 +156,7 @@ def test_runs_on_other_data_are_other_runs(tmp_path: Path):
 
 def test_the_pace_of_a_replay_is_that_of_the_record():
     years = np.repeat([2004, 2005, 2007, 2019], [2, 1, 5, 130])
-    p = Parameters().updated(alloys.REPLAY)
+    p = Parameters.preset("single-default").updated(alloys.REPLAY)
     policies = alloys.pace(years, p)
     planned = p.planners.count * p.planners.experiments
     funded = [in_force(p, policies, tick).stocks.funding * planned for tick in range(alloys.LAST - alloys.FIRST)]

@@ -184,7 +184,9 @@ def test_null(seed: int, changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("records", "year"), [(60, 2004), (150, 2001)])
 def test_founding_by_year(records: int, year: int) -> None:
-    p = Parameters().updated({**SMALL, "trainers.count": 0, "founding.records": records, "founding.year": year})
+    p = Parameters.preset("single-default").updated(
+        {**SMALL, "trainers.count": 0, "founding.records": records, "founding.year": year}
+    )
     plain = MaterialsSpace.generate(p.space, Streams(4))
     dated = replace(plain, year=2000 + (np.arange(plain.size) * 7) % 10)
     ours = dock(p, 4, 4, space=dated)
@@ -231,7 +233,7 @@ UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
     ],
 )
 def test_without_models(seed: int, changes: dict[str, Any]) -> None:
-    dock(Parameters().updated({**UNSTEERED, **changes}), seed, 25)
+    dock(Parameters.preset("single-default").updated({**UNSTEERED, **changes}), seed, 25)
 
 
 GROWING = {"trainers.features_growth": 6.0}
@@ -372,7 +374,7 @@ LEARNING = {
     ],
 )
 def test_with_models(seed: int, changes: dict[str, Any]) -> None:
-    dock(Parameters().updated({**LEARNING, **changes}), seed, 16)
+    dock(Parameters.preset("single-default").updated({**LEARNING, **changes}), seed, 16)
 
 
 SEVERAL = {"space.properties": 3, "founding.records": 120, "planners.count": 8}
@@ -427,7 +429,7 @@ SCARCE = {
     ],
 )
 def test_several_properties(seed: int, changes: dict[str, Any]) -> None:
-    dock(Parameters().updated({**LEARNING, **SEVERAL, **changes}), seed, 13)
+    dock(Parameters.preset("single-default").updated({**LEARNING, **SEVERAL, **changes}), seed, 13)
 
 
 POLICY_GROUPS = [
@@ -446,7 +448,7 @@ def test_policies(seed: int, names: list[str]) -> None:
         Policy(name, start=2 + i, end=None if i % 2 else 9, strength=(0.7, 1.0, 0.3)[i % 3], ramp=3 * (i % 3))
         for i, name in enumerate(names)
     ]
-    p = Parameters().updated({**LEARNING, "stocks.hazard": 0.05, "curators.response_dal": 1.0})
+    p = Parameters.preset("single-default").updated({**LEARNING, "stocks.hazard": 0.05, "curators.response_dal": 1.0})
     dock(p, seed, 13, policies=policies)
 
 
@@ -457,7 +459,12 @@ def test_outages(target: str) -> None:
         Shock("model_withdrawal", start=3, end=5, strength=0.3, target=target),
         Shock("repository_outage", start=8, strength=0.2, target=target),
     ]
-    dock(Parameters().updated({**LEARNING, "trainers.count": 3, "trainers.reuse": 0.5}), 8, 12, shocks=shocks)
+    dock(
+        Parameters.preset("single-default").updated({**LEARNING, "trainers.count": 3, "trainers.reuse": 0.5}),
+        8,
+        12,
+        shocks=shocks,
+    )
 
 
 def test_the_loss_of_numbered_nodes() -> None:
@@ -466,7 +473,7 @@ def test_the_loss_of_numbered_nodes() -> None:
         Shock("model_withdrawal", start=4, end=7, target=2),
         Shock("repository_outage", start=6, end=8, target=0),
     ]
-    dock(Parameters().updated({**LEARNING, "trainers.count": 3}), 8, 12, shocks=shocks)
+    dock(Parameters.preset("single-default").updated({**LEARNING, "trainers.count": 3}), 8, 12, shocks=shocks)
 
 
 @pytest.mark.parametrize(
@@ -481,14 +488,14 @@ def test_the_loss_of_numbered_nodes() -> None:
 )
 def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
     shocks = [Shock(name, start=3 * i, end=3 * i + 4, strength=0.5) for i, name in enumerate(names)]
-    dock(Parameters().updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
+    dock(Parameters.preset("single-default").updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
 
 
 @pytest.mark.parametrize("source", ["neighbourhood", "mixture"])
 def test_relabelled_families(source: str) -> None:
     """Families and materials keep their draws when their rows move."""
     changes = {**LEARNING, **FAILING, "planners.source": source, "space.properties": 2}
-    p = Parameters().updated(changes)
+    p = Parameters.preset("single-default").updated(changes)
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 
@@ -506,7 +513,7 @@ def test_relabelled_families(source: str) -> None:
     ],
 )
 def test_space(seed: int, changes: dict[str, Any]) -> None:
-    p = Parameters().updated(
+    p = Parameters.preset("single-default").updated(
         {f"space.{k}": v for k, v in {"materials": 400, "families": 12, "observed_dims": 160, **changes}.items()}
         | {"founding.records": 0}
     )

@@ -16,7 +16,9 @@ from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.indicators import UNITS
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 
-SMALL = Parameters.preset("quick").updated({"space.materials": 2_000, "space.families": 10, "founding.records": 400})
+SMALL = Parameters.preset("single-quick").updated(
+    {"space.materials": 2_000, "space.families": 10, "founding.records": 400}
+)
 
 
 def test_a_branch_restored_in_the_middle_of_a_policy_is_free_of_it() -> None:

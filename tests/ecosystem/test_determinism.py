@@ -24,7 +24,7 @@ from mpbf_abm.model.shocks import SHOCKS
 from mpbf_abm.model.training import Corpus, encode, fit, head_features, training_rows
 from mpbf_abm.streams import Streams
 
-SMALL = Parameters.preset("quick").updated(
+SMALL = Parameters.preset("single-quick").updated(
     {
         "space.materials": 3_000,
         "space.families": 20,
@@ -241,7 +241,7 @@ def test_relabelling_agents_changes_labels_only() -> None:
 
 
 def test_one_extra_record_moves_a_retrained_models_predictions_by_less_than_a_hundredth_sd() -> None:
-    eco = Ecosystem(Parameters(), 3, record=())
+    eco = Ecosystem(Parameters.preset("single-default"), 3, record=())
     eco.step()
     world, shifts = eco.world, []
     model = world.registry.models[0]

@@ -134,7 +134,9 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
     if levers:
         policies.append(Policy("own", set=dict(levers), start=1))
     shocks = [Shock("poisoning", start=3, strength=0.2)]
-    p = Parameters().updated({current(path): value for path, value in (BASE | dict(changes)).items()})
+    p = Parameters.preset("single-default").updated(
+        {current(path): value for path, value in (BASE | dict(changes)).items()}
+    )
     # Materials have years where data say so.
     plain = MaterialsSpace.synthetic(p, seed=3)
     space = replace(plain, year=2000 + np.arange(plain.size) % 10)
@@ -151,7 +153,7 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
 @pytest.mark.parametrize("path", PATHS)
 def test_moving_a_parameter_changes_the_run(path: str) -> None:
     context = CONTEXT.get(path, {})
-    now = getattr(getattr(Parameters().updated(BASE | context), PATHS[path][0]), PATHS[path][1])
+    now = getattr(getattr(Parameters.preset("single-default").updated(BASE | context), PATHS[path][0]), PATHS[path][1])
     before, after = outcome(tuple(context.items())), outcome(tuple((context | moved(path, now)).items()))
     assert before != after, f"{path}: {now} -> {moved(path, now)[path]} changes nothing"
 
@@ -173,7 +175,7 @@ FIRST: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("path", [path for path in PATHS if path not in FIXED])
 def test_a_policy_of_ones_own_moves_every_parameter_that_is_not_fixed_at_founding(path: str) -> None:
     context = CONTEXT.get(path, {}) | FIRST.get(path, {})
-    now = getattr(getattr(Parameters().updated(BASE | context), PATHS[path][0]), PATHS[path][1])
+    now = getattr(getattr(Parameters.preset("single-default").updated(BASE | context), PATHS[path][0]), PATHS[path][1])
     levers = LEVERS.get(path) or moved(path, now)
     assert outcome(tuple(context.items())) != outcome(tuple(context.items()), tuple(levers.items()))
 
@@ -186,7 +188,7 @@ def test_what_is_fixed_at_founding_is_refused_as_a_lever(path: str) -> None:
 
 def test_what_is_fixed_at_founding_is_not_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = {
-        path: 2 * getattr(getattr(Parameters().updated(BASE), group), name)
+        path: 2 * getattr(getattr(Parameters.preset("single-default").updated(BASE), group), name)
         for path, (group, name) in PATHS.items()
         if path in FIXED and path != "founding.mass" and "space." not in path
     }

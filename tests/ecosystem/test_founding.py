@@ -61,7 +61,7 @@ def small_table(**changes):
         {"formula": formulas, "gap": np.linspace(1, 7, 24), "class": ["oxide", "other", "other", "other"] * 6}
     )
     space = MaterialsSpace.from_table(frame, formula="formula", measured="gap", family="class")
-    return RunSpec(Parameters.preset("quick").updated({"planners.count": 2} | changes), ticks=6, space=space)
+    return RunSpec(Parameters.preset("single-quick").updated({"planners.count": 2} | changes), ticks=6, space=space)
 
 
 def test_founding_that_tests_every_material_is_refused_with_the_number_to_set():

@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
 @cache
 def space(seed: int) -> MaterialsSpace:
-    return MaterialsSpace.synthetic(seed=seed)
+    return MaterialsSpace.synthetic(Parameters.preset("single-default"), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,9 @@ def test_a_change_that_means_nothing_changes_nothing() -> None:
     """Draws stay synchronised: kappa plays no part in the greedy rule."""
     for seed in range(3):
         a, b = (
-            simulate(Parameters.preset("quick").replace("planners.kappa", k), seed=seed, ticks=24, space=space(seed))
+            simulate(
+                Parameters.preset("single-quick").replace("planners.kappa", k), seed=seed, ticks=24, space=space(seed)
+            )
             for k in (1.0, 3.0)
         )
         assert a.series.equals(b.series)
@@ -280,7 +282,7 @@ def test_a_corpus_of_dense_families_collapses_in_niche_ones(full: Tier) -> None:
 
 def first_look(changes: dict[str, Any], pairs: int) -> np.ndarray:
     """Error after the first training, one value per space."""
-    p, out = Parameters().updated({"trainers.reuse": 0.0, "planners.count": 0, **changes}), []
+    p, out = Parameters.preset("single-default").updated({"trainers.reuse": 0.0, "planners.count": 0, **changes}), []
     for seed in range(pairs):
         eco = Ecosystem(p, seed, space=space(seed), record=("series",))
         eco.step()

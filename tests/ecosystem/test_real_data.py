@@ -35,7 +35,7 @@ def gaps() -> MaterialsSpace:
 
 def diet(modality_mix: tuple[float, ...]) -> dict[str, np.ndarray]:
     """Community without labs on the gap data, fed one kind of label; equal numbers of records in both."""
-    p = Parameters().updated(
+    p = Parameters.preset("single-default").updated(
         {
             "founding.records": 1_500,
             "planners.count": 0,
@@ -82,7 +82,7 @@ def test_superconductors_make_a_space_that_a_community_runs_on() -> None:
         data("supercon/supercon_stanev2018.csv"), formula="name", measured="Tc", on_error="drop", unit="K"
     )
     assert space.size > 15_000
-    run = simulate(Parameters.preset("quick"), seed=1, ticks=24, space=space)
+    run = simulate(Parameters.preset("single-quick"), seed=1, ticks=24, space=space)
     assert run.summary["found_share"] > 0
     assert run.series["rmse"].iloc[-1] < 1.0
     # Steered choices beat the candidates they were chosen from.

@@ -14,7 +14,7 @@ from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.streams import Streams
 
-SMALL = Parameters().updated(
+SMALL = Parameters.preset("single-default").updated(
     {
         "space.properties": 3,
         "space.materials": 300,

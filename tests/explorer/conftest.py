@@ -19,7 +19,7 @@ STUDY = """
 [study]
 name = "small"
 question = "Does a floor help?"
-preset = "quick"
+preset = "single-quick"
 ticks = 6
 [parameters]
 "space.materials" = 500

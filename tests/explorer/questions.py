@@ -5,7 +5,7 @@ from __future__ import annotations
 from mpbf_abm.page.scenario import Scenario, from_address
 
 SMALL = (
-    "preset=quick&space.materials=1500&space.families=15&founding.records=300&trainers.count=3&trainers.records=200"
+    "preset=single-quick&space.materials=1500&space.families=15&founding.records=300&trainers.count=3&trainers.records=200"
     "&planners.count=10&curators.count=4&infrastructure.repositories=4&ticks=18&replicates=2"
 )
 WHAT_IF = f"{SMALL}&policy=exploration_floor:start=6,strength=0.8"

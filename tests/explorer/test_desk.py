@@ -70,7 +70,7 @@ def test_two_who_ask_for_the_same_share_the_runs_and_each_may_leave():
 
 def test_a_long_order_does_not_keep_another_session_waiting():
     async def work(desk: Desk) -> None:
-        long = desk.order(tasks("preset=quick&replicates=40&ticks=60"))
+        long = desk.order(tasks("preset=single-quick&replicates=40&ticks=60"))
         while not long.results:
             await long.news(1.0)
         short = await over(desk.order(tasks(SMALL)))
@@ -84,7 +84,7 @@ def test_a_long_order_does_not_keep_another_session_waiting():
 def test_an_order_that_is_given_up_frees_its_workers_at_once():
     async def work(desk: Desk) -> None:
         await over(desk.order(tasks(f"{SMALL}&seed=50")))
-        long = desk.order(tasks("preset=faithful&replicates=8&ticks=300&planners.repeats=true"))
+        long = desk.order(tasks("preset=single-faithful&replicates=8&ticks=300&planners.repeats=true"))
         while not long.progress:
             await long.news(0.2)
         desk.cancel(long)
@@ -93,7 +93,7 @@ def test_an_order_that_is_given_up_frees_its_workers_at_once():
         assert time.monotonic() - begun < 6
         assert len(long.results) < len(long.tasks)
         # What was stopped can be asked for again.
-        again = desk.order({"one": next(iter(tasks("preset=quick&replicates=1&ticks=30").values()))})
+        again = desk.order({"one": next(iter(tasks("preset=single-quick&replicates=1&ticks=30").values()))})
         await asyncio.sleep(0.3)
         desk.cancel(again)
         assert len((await over(desk.order({"one": again.tasks["one"]}))).results) == 1
@@ -103,7 +103,7 @@ def test_an_order_that_is_given_up_frees_its_workers_at_once():
 
 def test_a_run_over_its_limits_is_one_line_with_what_to_do():
     async def slow(desk: Desk) -> None:
-        order = await over(desk.order(tasks("preset=faithful&replicates=1&ticks=300&planners.repeats=true")))
+        order = await over(desk.order(tasks("preset=single-faithful&replicates=1&ticks=300&planners.repeats=true")))
         assert "takes longer than 3 s" in order.fault
         assert "quick" in order.fault
         assert len((await over(desk.order(tasks(SMALL)))).results) == 2

@@ -392,7 +392,7 @@ def test_what_cannot_be_used_is_said_at_its_control_and_the_results_stay(page, a
     page.locator("#planners-exploration").press("Tab")
     settled(page)
     assert number(page) == old
-    expect(page).to_have_url(re.compile(r"\?v=1&preset=quick"))
+    expect(page).to_have_url(re.compile(r"\?v=2&preset=single-quick"))
 
 
 def test_a_file_fills_the_form_and_is_only_data(page, address, tmp_path):
@@ -434,7 +434,7 @@ def test_a_preset_changes_what_was_not_changed(page, address):
     page.locator("#preset").select_option("faithful")
     expect(page.locator("#trainers-features")).to_have_value("512")
     expect(page.locator("#trainers-panel")).to_have_value("11")
-    expect(page).to_have_url(re.compile("preset=faithful"))
+    expect(page).to_have_url(re.compile("preset=single-faithful"))
     page.locator("#preset").select_option("quick")
     expect(page.locator("#trainers-features")).to_have_value("96")
     settled(page)

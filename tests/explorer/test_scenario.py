@@ -189,7 +189,7 @@ def test_limits_leave_room_for_the_defaults():
     s = from_address("policy=audits&replicates=64")
     assert not s.faults()
     assert s.agents * s.ticks < module.MOST_AGENT_TICKS / 64 / 2
-    assert Parameters().space.materials < MOST["space.materials"]
+    assert Parameters.preset("single-default").space.materials < MOST["space.materials"]
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_an_address_names_its_version_and_one_that_is_not_understood_is_no_scena
 
 def test_what_can_be_used_of_an_address_with_a_fault_is_kept():
     with pytest.raises(ScenarioError) as caught:
-        from_address("preset=quick&ticks=30&replicates=x&planners.exploration=NaN&policy=audits&policy=tide")
-    assert caught.value.rest == from_address("preset=quick&ticks=30&policy=audits")
+        from_address("preset=single-quick&ticks=30&replicates=x&planners.exploration=NaN&policy=audits&policy=tide")
+    assert caught.value.rest == from_address("preset=single-quick&ticks=30&policy=audits")
 
 
 def test_a_number_is_one_however_it_is_typed_and_was_not_quoted():

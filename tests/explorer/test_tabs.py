@@ -213,7 +213,7 @@ def test_the_map_separates_families_and_counts_what_was_tried(all_shown):
     last = shown.histories["baseline", 1].result.series.iloc[-1]
     assert tried.sum() == last["experiments_done"]
     assert found.sum() == last["found"]
-    p = Parameters().updated({"space.materials": 3000, "space.families": 12})
+    p = Parameters.preset("single-default").updated({"space.materials": 3000, "space.families": 12})
     space = MaterialsSpace.synthetic(p, seed=3)
     places = family_places(space)
     assert places["materials"].sum() == 3000
@@ -224,7 +224,7 @@ def test_the_map_separates_families_and_counts_what_was_tried(all_shown):
 
 
 def test_one_family_has_a_place_too():
-    p = Parameters().updated({"space.materials": 50, "space.families": 1})
+    p = Parameters.preset("single-default").updated({"space.materials": 50, "space.families": 1})
     places = family_places(MaterialsSpace.synthetic(p, seed=1))
     assert np.isfinite(places[["x", "y"]].to_numpy()).all()
 

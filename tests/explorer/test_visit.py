@@ -54,7 +54,7 @@ def told(act: Callable[[Visit], Awaitable[None]]) -> tuple[dict[str, Any], list[
 
 def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
     said, orders = told(
-        lambda visit: visit.arrive("preset=quick&ticks=30&planners.exploration=7&tab=network&view=both")
+        lambda visit: visit.arrive("preset=single-quick&ticks=30&planners.exploration=7&tab=network&view=both")
     )
     assert not orders
     assert "address" not in said

@@ -31,7 +31,7 @@ from mpbf_abm.model.interventions import Lever, policy
 from mpbf_abm.model.shocks import shock
 from mpbf_abm.model.world import Planners, column
 
-SMALL = Parameters.preset("quick").updated(
+SMALL = Parameters.preset("single-quick").updated(
     {
         "space.materials": 600,
         "space.families": 8,
@@ -117,7 +117,7 @@ def test_rules_of_all_kinds_act_together(additions: Any) -> None:
 def test_a_study_in_several_processes_knows_all_of_them(tmp_path: Path, additions: Any) -> None:
     study = Study(
         name="own",
-        preset="quick",
+        preset="single-quick",
         ticks=TICKS,
         parameters={**SMALL.changed(), "planners.acquisition": "boldest"},
         policies=[Policy("open_results", start=2)],

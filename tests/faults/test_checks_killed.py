@@ -33,7 +33,7 @@ COMMANDS = {
     "verify": ("verify", "--fast", f"--only={','.join(TOYS)}"),
     "run": (
         "run",
-        "--preset=quick",
+        "--preset=single-quick",
         "--set=space.materials=300",
         "--set=space.families=4",
         "--set=founding.records=100",

@@ -32,7 +32,7 @@ TINY = [
     "planners.count=4",
     "curators.count=3",
 ]
-COMMUNITY = ["--preset=quick", *(f"--set={pair}" for pair in TINY)]
+COMMUNITY = ["--preset=single-quick", *(f"--set={pair}" for pair in TINY)]
 ATLAS = ["atlas", "--row=DAL", "--row=premature convergence", *COMMUNITY, "--replicates=3", "--ticks=6"]
 PATH = ["lab", "path", *COMMUNITY, "--replicates=3", "--ticks=10"]
 KILLS = 22

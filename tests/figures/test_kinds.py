@@ -25,7 +25,7 @@ from mpbf_abm.studies.results import Results
 COMMUNITY = """
 [study]
 name = "course"
-preset = "quick"
+preset = "single-quick"
 ticks = 15
 [parameters]
 "space.materials" = 800
@@ -217,7 +217,7 @@ def test_what_moved_says_where_to(mpbf: Mpbf, words: list[str], script: str) -> 
 def given(results: Results, scenario: int, replicate: int) -> RunInput:
     """The input of a model of histories for a baseline run of an ordinary study."""
     gamma = float(results.scenarios["curators.reinforcement"][scenario])
-    values = {**PRESETS["quick"], **results.study.fixed, "curators.reinforcement": gamma}
+    values = {**PRESETS["single-quick"], **results.study.fixed, "curators.reinforcement": gamma}
     ticks, seed = results.study.ticks, results.plan.seed(scenario, 0, replicate)
     return RunInput(values, "baseline", (), (), seed, replicate, ticks, histories.COURSE_SERIES, [ticks - 1])
 

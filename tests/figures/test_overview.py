@@ -10,7 +10,9 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import WhatIf, run_plan
 
-SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
+SMALL = Parameters.preset("single-quick").replace(
+    **{"space.materials": 600, "space.families": 12, "founding.records": 200}
+)
 PLANS = {
     "what-if": WhatIf(
         SMALL,

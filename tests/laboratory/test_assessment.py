@@ -33,7 +33,7 @@ SQUARES = Assessment("squares", "What are squares?", lambda s: list(range(s.repl
 
 
 def test_a_report_is_the_same_in_any_number_of_processes():
-    setting, watch = Setting(Parameters(), seed=2, replicates=5), Bar(quiet=True)
+    setting, watch = Setting(Parameters.preset("single-default"), seed=2, replicates=5), Bar(quiet=True)
     one, two = run_assessment(SQUARES, setting), run_assessment(SQUARES, setting, 2, watch)
     assert list(one.tables["squares"]["square"]) == [4, 9, 16, 25, 36]
     pd.testing.assert_frame_equal(one.tables["squares"], two.tables["squares"])
@@ -48,15 +48,15 @@ def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_sett
         assert list(report.tables["squares"]["square"]) == [(setting.seed + n) ** 2 for n in range(setting.replicates)]
         return watch.done, watch.known
 
-    assert made(Setting(Parameters(), replicates=5)) == (5, 0)
-    assert made(Setting(Parameters(), replicates=5)) == (0, 5)
-    assert made(Setting(Parameters(), replicates=8)) == (3, 5)
+    assert made(Setting(Parameters.preset("single-default"), replicates=5)) == (5, 0)
+    assert made(Setting(Parameters.preset("single-default"), replicates=5)) == (0, 5)
+    assert made(Setting(Parameters.preset("single-default"), replicates=8)) == (3, 5)
     for other in (
-        Setting(Parameters(), seed=2, replicates=5),
-        Setting(Parameters(), ticks=60, replicates=5),
-        Setting(Parameters.preset("quick"), replicates=5),
-        Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
-        Setting(Parameters(), shocks=(Shock("funding_cut", start=3),), replicates=5),
+        Setting(Parameters.preset("single-default"), seed=2, replicates=5),
+        Setting(Parameters.preset("single-default"), ticks=60, replicates=5),
+        Setting(Parameters.preset("single-quick"), replicates=5),
+        Setting(Parameters.preset("single-default"), policies=(Policy("audits", start=3),), replicates=5),
+        Setting(Parameters.preset("single-default"), shocks=(Shock("funding_cut", start=3),), replicates=5),
     ):
         assert made(other) == (5, 0)
 
@@ -66,7 +66,7 @@ def cubes(setting, task):
 
 
 def test_another_measure_is_another_question_in_the_same_folder(tmp_path: Path):
-    setting = Setting(Parameters(), replicates=3)
+    setting = Setting(Parameters.preset("single-default"), replicates=3)
     run_assessment(SQUARES, setting, out=tmp_path)
     found = run_assessment(replace(SQUARES, measure=cubes), setting, out=tmp_path)
     assert list(found.tables["squares"]["square"]) == [1, 8, 27]
@@ -77,7 +77,9 @@ def of_their_number(setting, task):
 
 
 def test_no_value_depends_on_the_number_of_communities():
-    found = run_assessment(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
+    found = run_assessment(
+        replace(SQUARES, measure=of_their_number), Setting(Parameters.preset("single-default"), replicates=3)
+    )
     assert list(found.tables["squares"]["square"]) == [0, 1, 2]
 
 
@@ -99,7 +101,11 @@ def picky(setting, task):  # noqa: ARG001
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int):
-    battery, setting, watch = replace(SQUARES, measure=picky), Setting(Parameters(), replicates=4), Bar(quiet=True)
+    battery, setting, watch = (
+        replace(SQUARES, measure=picky),
+        Setting(Parameters.preset("single-default"), replicates=4),
+        Bar(quiet=True),
+    )
     monkeypatch.setenv("PICKY", "yes")
     with pytest.raises(
         StoppedError,
@@ -112,7 +118,7 @@ def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest
 
 
 def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anything_runs():
-    p = Parameters()
+    p = Parameters.preset("single-default")
     lost = Shock(name="repository_outage", start=5, target=p.infrastructure.repositories)
     with pytest.raises(ConfigurationError) as error:
         run_assessment(SQUARES, Setting(p, replicates=2, shocks=(lost,)))
@@ -148,4 +154,7 @@ def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
         threads,
         lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}),
     )
-    assert all(set(n) == {1} for n in run_assessment(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])
+    assert all(
+        set(n) == {1}
+        for n in run_assessment(watched, Setting(Parameters.preset("single-default"), replicates=2)).tables["n"]["n"]
+    )

@@ -86,7 +86,7 @@ MECHANISMS = {
     "outer loop: data reacquisition",
     "uncertainty propagation channels",
 }
-TINY = Parameters.preset("quick").updated(
+TINY = Parameters.preset("single-quick").updated(
     {
         "space.families": 10,
         "space.materials": 1_000,
@@ -107,7 +107,7 @@ def test_everything_that_the_table_names_has_a_row():
 def test_rows_can_be_run(row):
     assert row.indicator in (*COLUMNS, *MEASURED)
     for level in range(len(row.levels)):
-        Parameters().updated({k: v for k, v in row.parameters(level).items() if k != "shock"})
+        Parameters.preset("single-default").updated({k: v for k, v in row.parameters(level).items() if k != "shock"})
     assert len(row.levels) >= (3 if row.sign == 0 else 2)
     assert len({variant(row, i) for i in range(len(row.levels))}) == len(row.levels)
 

@@ -88,7 +88,7 @@ def test_indicators_are_those_of_the_records():
 
 
 def test_communities_differ_by_a_latin_hypercube_and_one_community_does_not():
-    setting = Setting(Parameters.preset("quick"), seed=7, replicates=40)
+    setting = Setting(Parameters.preset("single-quick"), seed=7, replicates=40)
     drawn = [parameters_of(setting, "varied", s, 40) for s in setting.seeds()]
     gammas = np.sort([p.planners.reinforcement for p in drawn])
     low, high = FACTORS["reinforcement"][0]

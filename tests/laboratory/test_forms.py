@@ -43,7 +43,7 @@ def test_every_combination_once():
 
 
 def test_an_effect_that_no_form_moves_holds_everywhere():
-    setting = Setting(Parameters(), replicates=12)
+    setting = Setting(Parameters.preset("single-default"), replicates=12)
     found = report(setting, outcomes(setting, lambda _, seed: 1.0 + jitter(seed)))
     up = [f for f, h in zip(found.findings, HEADLINES, strict=True) if h.sign > 0 and h.against == BASE]
     assert all(f.reading == "surely so in 16 of 16; no form surely moves it" for f in up)
@@ -53,7 +53,7 @@ def test_an_effect_that_no_form_moves_holds_everywhere():
 
 
 def test_the_form_that_moves_a_result_is_named():
-    setting, i = Setting(Parameters(), replicates=12), FORMS.index("steering")
+    setting, i = Setting(Parameters.preset("single-default"), replicates=12), FORMS.index("steering")
     moved = outcomes(
         setting, lambda c, seed: (2.0 if COMBINATIONS[c][i] == "alternative" else 1.0) + jitter(100 * seed + c)
     )
@@ -68,7 +68,9 @@ def test_the_form_that_moves_a_result_is_named():
 def test_real_communities_run_under_every_form():
     from mpbf_abm.figures.of_assessments import forms as draw
 
-    p = Parameters.preset("quick").updated({"space.families": 10, "space.materials": 1_000, "founding.records": 200})
+    p = Parameters.preset("single-quick").updated(
+        {"space.families": 10, "space.materials": 1_000, "founding.records": 200}
+    )
     setting = Setting(p, replicates=2, ticks=6)
     one = measure(setting, (15, 1))
     assert set(one) == set(ARMS)

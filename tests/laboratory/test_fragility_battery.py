@@ -142,7 +142,9 @@ def test_who_bears_a_cost_is_said():
 
 def test_the_share_at_which_a_known_cost_tips_is_found():
     """Cost of .1 from half of the repositories on, in every community but for noise."""
-    setting = Setting(Parameters().replace("infrastructure.repositories", 12), seed=5, replicates=8)
+    setting = Setting(
+        Parameters.preset("single-default").replace("infrastructure.repositories", 12), seed=5, replicates=8
+    )
     rng = np.random.default_rng(1)
     worlds = [{m: (0.1 if m >= 6 else 0.0) + 0.005 * rng.normal() * (m > 0) for m in levels(12)} for _ in range(8)]
     findings, ((_, table),) = _of_shares(worlds, "largest", setting)

@@ -16,7 +16,7 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import PRESETS
 from mpbf_abm.studies.jobs import RunInput
 
-SMALL = {**PRESETS["quick"], "space.materials": 800, "space.families": 12, "founding.records": 200}
+SMALL = {**PRESETS["single-quick"], "space.materials": 800, "space.families": 12, "founding.records": 200}
 URN = {
     "space.materials": 20,
     "space.families": 4,
@@ -35,7 +35,7 @@ def given(values: dict[str, Any], ticks: int, series: tuple[str, ...] = (), ever
 
 def test_a_course_is_that_of_the_community() -> None:
     outcomes, series = h.course(given(SMALL, 10, h.COURSE_SERIES, every=5))
-    run = simulate(Parameters().updated(SMALL), seed=5, ticks=10)
+    run = simulate(Parameters.preset("single-default").updated(SMALL), seed=5, ticks=10)
     assert series.shape == (2, len(h.COURSE_SERIES))
     for name in h.LAYERS:
         assert series[:, h.COURSE_SERIES.index(name)].tolist() == pytest.approx(

@@ -30,7 +30,7 @@ from mpbf_abm.evidence.assessments.worth import (
     tasks,
 )
 
-SETTING = Setting(Parameters.preset("quick").updated({"trainers.corpus": "reachable"}), replicates=8)
+SETTING = Setting(Parameters.preset("single-quick").updated({"trainers.corpus": "reachable"}), replicates=8)
 
 
 def constructed(task, rng):
@@ -81,13 +81,13 @@ def test_a_curve_needs_three_points_and_some_width():
     ],
 )
 def test_arms_that_mean_nothing_are_left_out_with_the_reason(changes, name, why):
-    p = Parameters.preset("quick").updated(changes)
+    p = Parameters.preset("single-quick").updated(changes)
     assert left_out(p)[name] == why
     assert name not in dict(against(p))
 
 
 def test_a_community_with_one_provider_is_its_own_baseline_of_a_loss():
-    assert dict(against(Parameters().updated({"infrastructure.providers": 1})))[LOST] == BASE
+    assert dict(against(Parameters.preset("single-default").updated({"infrastructure.providers": 1})))[LOST] == BASE
 
 
 def test_communities_that_cannot_be_examined_are_refused():

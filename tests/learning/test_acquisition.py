@@ -159,7 +159,7 @@ def test_scores_are_standardised_by_row_and_constant_rows_become_zero() -> None:
 @pytest.mark.parametrize("head", ["bayesian", "gaussian_process"])
 def test_a_result_lowers_the_variance_of_the_panel_as_expected(head: str) -> None:
     """In a community whose corrections are full: what labs were promised is what the model's panel shows afterwards."""
-    p = Parameters.preset("quick").updated(
+    p = Parameters.preset("single-quick").updated(
         {"trainers.head": head, "trainers.count": 1, "planners.acquisition": "integrated_variance"}
         | {"coupling.correction": 1.0, "space.materials": 600, "space.families": 4, "founding.records": 60}
     )
@@ -182,7 +182,9 @@ def test_integrated_variance_makes_what_teaches_most_and_is_blind_where_its_chan
     base = {"planners.acquisition": "integrated_variance", "space.materials": 600, "space.families": 4}
     picks = []
     for openness in (1.0, 0.0):
-        eco = Community(Parameters.preset("quick").updated(base | {"coupling.uncertainty_ral_isl": openness}), seed=2)
+        eco = Community(
+            Parameters.preset("single-quick").updated(base | {"coupling.uncertainty_ral_isl": openness}), seed=2
+        )
         eco.step()
         picks.append(eco.world.results.pick)
     assert picks[0].any()

@@ -116,7 +116,7 @@ TRYING = {
 
 
 def tried(space: MaterialsSpace | None = None, ticks: int = 8, **changes: object) -> Run:
-    p = Parameters.preset("quick").updated(TRYING | {k.replace("__", "."): v for k, v in changes.items()})
+    p = Parameters.preset("single-quick").updated(TRYING | {k.replace("__", "."): v for k, v in changes.items()})
     return simulate(p, seed=4, ticks=ticks, space=space)
 
 
@@ -150,7 +150,7 @@ def test_a_random_order_stays_random():
 
 
 def test_relabelled_families_learn_the_same():
-    p = Parameters.preset("quick").updated(TRYING)
+    p = Parameters.preset("single-quick").updated(TRYING)
     space = MaterialsSpace.synthetic(p, seed=4)
     one, other = tried(space), tried(space.relabelled(np.array([3, 0, 5, 1, 4, 2])))
     made = [r.ecosystem.world.space.material_keys[r.ecosystem.world.commons.material] for r in (one, other)]

@@ -253,7 +253,7 @@ def test_samples_have_the_posterior_mean_and_variance() -> None:
 
 
 def test_descriptors_without_pretraining_become_a_unit_box() -> None:
-    space = MaterialsSpace.synthetic(Parameters.preset("quick"), seed=1, materials=300, families=5)
+    space = MaterialsSpace.synthetic(Parameters.preset("single-quick"), seed=1, materials=300, families=5)
     encoder = descriptor_encoder(space.span, np.ones(space.width))
     rows = space.ambient_rows(np.arange(300), np.zeros((300, space.dims["gauge"]), np.float32))
     z = coordinates(rows, *coordinate_map(encoder, 1.0)) * np.sqrt(encoder.k)
@@ -273,7 +273,7 @@ def test_descriptors_without_pretraining_become_a_unit_box() -> None:
     ],
 )
 def test_a_community_runs_on_gaussian_processes_and_keeps_its_caches(changes: dict[str, object]) -> None:
-    p = Parameters.preset("quick").updated(
+    p = Parameters.preset("single-quick").updated(
         {
             "space.materials": 400,
             "space.families": 6,

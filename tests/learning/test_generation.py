@@ -22,7 +22,7 @@ OBSERVED = {"space.observed_dims": 64, "space.materials": 1_500, "space.families
 
 
 def community(ticks: int = 2, **changes: Any) -> Community:
-    p = Parameters.preset("quick").updated(OBSERVED | MIXTURE | {f"planners.{k}": v for k, v in changes.items()})
+    p = Parameters.preset("single-quick").updated(OBSERVED | MIXTURE | {f"planners.{k}": v for k, v in changes.items()})
     eco = Community(p, seed=4)
     for _ in range(ticks):
         eco.step()
@@ -119,7 +119,7 @@ def test_a_large_tilt_realises_what_the_model_predicts_best() -> None:
     """In one family, where the mixture is of its own materials; measured by rank among all of them."""
 
     def rank(tilt: float) -> float:
-        p = Parameters.preset("quick").updated(
+        p = Parameters.preset("single-quick").updated(
             OBSERVED
             | MIXTURE
             | {"space.families": 1, "planners.candidates": 1, "planners.tilt": tilt, "planners.proposals": 1_024}
@@ -157,7 +157,7 @@ def test_what_a_model_scores_for_a_choice_is_paid_for(
     climb = planners.ascend
     monkeypatch.setattr(planners, "ascend", lambda model, x: seen.append(len(x)) or climb(model, x))
     monkeypatch.setattr(generated, "tilted", lambda values, *a: seen.append(values.size) or tilted(values, *a))
-    p = Parameters.preset("quick").updated(
+    p = Parameters.preset("single-quick").updated(
         OBSERVED | MIXTURE | {"planners.candidates": 9, "stocks.attention": 60.0, "stocks.attention_cap": 60.0}
     )
     eco = Community(p.updated({f"planners.{k}": v for k, v in changes.items()}), seed=4)
@@ -169,7 +169,7 @@ def test_what_a_model_scores_for_a_choice_is_paid_for(
 
 
 def test_relabelled_families_get_the_same_candidates() -> None:
-    p = Parameters.preset("quick").updated(OBSERVED | MIXTURE | {"planners.tilt": 2.0})
+    p = Parameters.preset("single-quick").updated(OBSERVED | MIXTURE | {"planners.tilt": 2.0})
     space = MaterialsSpace.synthetic(p, seed=4)
     made = []
     for own in (space, space.relabelled(np.random.default_rng(0).permutation(space.families))):

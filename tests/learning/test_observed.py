@@ -24,7 +24,7 @@ OBSERVED = SMALL | {"space.observed_dims": 64, "space.gauge_dims": 3, "space.nea
 
 
 def space(seed: int = 1, **changes: Any) -> MaterialsSpace:
-    p = Parameters().updated(OBSERVED | {f"space.{k}": v for k, v in changes.items()})
+    p = Parameters.preset("single-default").updated(OBSERVED | {f"space.{k}": v for k, v in changes.items()})
     return MaterialsSpace.synthetic(p, seed=seed)
 
 
@@ -106,7 +106,7 @@ def test_relabelled_families_keep_their_noise_and_runs_are_the_same():
     view = views(of, of.size)
     np.testing.assert_array_equal(other.ambient_rows(np.arange(of.size), view[rows]), of.ambient_rows(rows, view[rows]))
     assert other.content != of.content
-    p = Parameters.preset("quick").updated(OBSERVED)
+    p = Parameters.preset("single-quick").updated(OBSERVED)
     here, there = (simulate(p, seed=2, ticks=3, space=s).summary for s in (of, other))
     assert here["found_share"] == there["found_share"]
     assert here["rmse_dense"] == pytest.approx(there["rmse_dense"], rel=1e-5)
@@ -114,14 +114,14 @@ def test_relabelled_families_keep_their_noise_and_runs_are_the_same():
 
 def test_a_descriptor_narrower_than_its_blocks_is_refused():
     with pytest.raises(ConfigurationError, match="at least the width of the four blocks, 38"):
-        Parameters().replace("space.observed_dims", 20)
+        Parameters.preset("single-default").replace("space.observed_dims", 20)
 
 
 @pytest.mark.parametrize("objective", ["masked", "contrastive", "fusion", "graph", "none"])
 def test_nothing_is_learned_of_where_the_blocks_stand(monkeypatch, objective):
     """Encoded distances stay where every descriptor is turned: the first columns are no hint."""
     turn = np.linalg.qr(np.random.default_rng(5).standard_normal((64, 64)))[0].astype(np.float32)
-    p = Parameters.preset("quick").updated(OBSERVED | {"trainers.invariance": 0.0})
+    p = Parameters.preset("single-quick").updated(OBSERVED | {"trainers.invariance": 0.0})
     world = Ecosystem(p, 2).world
     rows = training_rows(world, np.ones(world.commons.repositories, bool), 1.0)[:200]
     plain = MaterialsSpace.ambient_rows
@@ -238,7 +238,7 @@ def test_log_evidence_is_the_density_of_the_labels():
 
 def test_features_grow_with_the_records_up_to_their_most():
     growth = {"trainers.features_growth": 4.0, "trainers.features_most": 96, "trainers.records": 0}
-    p = Parameters.preset("quick").updated(OBSERVED | growth | {"infrastructure.openness": 1.0})
+    p = Parameters.preset("single-quick").updated(OBSERVED | growth | {"infrastructure.openness": 1.0})
     widths = {}
     for records in (60, 300, 900):
         community = Ecosystem(p.replace("founding.records", records), 2)

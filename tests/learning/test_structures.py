@@ -38,7 +38,7 @@ BOTH = {"founding.structures": 400, "curators.structures": 2}
 
 
 def community(changes: dict[str, Any] | None = None, space: MaterialsSpace | None = None, ticks: int = 0) -> Community:
-    made = Community(Parameters.preset("quick").updated(SMALL | (changes or {})), 4, space=space)
+    made = Community(Parameters.preset("single-quick").updated(SMALL | (changes or {})), 4, space=space)
     for _ in range(ticks):
         made.step()
     return made
@@ -136,13 +136,15 @@ def test_snapshots_and_relabelled_families_keep_structures():
 def test_structures_that_no_encoder_reads_are_refused(changes: dict[str, Any]):
     told = "structures are read with trainers.corpus = reachable and space.observed_dims above 0 only"
     with pytest.raises(ConfigurationError) as caught:
-        Parameters().updated(SMALL | BOTH | changes)
+        Parameters.preset("single-default").updated(SMALL | BOTH | changes)
     assert caught.value.faults == [f"founding.structures = 400: {told}", f"curators.structures = 2: {told}"]
 
 
 def test_structures_in_a_space_of_plain_descriptors_are_refused():
-    plain = MaterialsSpace.synthetic(Parameters().updated(SMALL | {"space.observed_dims": 0}), seed=1)
-    p = Parameters().updated(SMALL | {"founding.structures": 9})
+    plain = MaterialsSpace.synthetic(
+        Parameters.preset("single-default").updated(SMALL | {"space.observed_dims": 0}), seed=1
+    )
+    p = Parameters.preset("single-default").updated(SMALL | {"founding.structures": 9})
     line = "founding.structures = 9: needs observed descriptors, which this space has not"
     for refused in (lambda: Community(p, 1, space=plain), lambda: RunSpec(p, 1, 3, space=plain).check()):
         with pytest.raises(ConfigurationError) as caught:

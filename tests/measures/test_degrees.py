@@ -48,7 +48,7 @@ def test_allocation_is_whole_and_in_proportion():
 
 
 def community(**changes):
-    p = Parameters.preset("quick").updated(
+    p = Parameters.preset("single-quick").updated(
         {
             "space.families": 8,
             "space.materials": 800,

@@ -37,7 +37,7 @@ def urn(gamma=1.0, exploration=0.0, **changes):
 
 def learning(**changes):
     """Parameters of a small community with models."""
-    return Parameters.preset("quick").updated(
+    return Parameters.preset("single-quick").updated(
         {
             "space.families": 8,
             "space.materials": 1_600,

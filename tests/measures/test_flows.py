@@ -15,7 +15,7 @@ SMALL = {"space.materials": 800, "space.families": 12, "founding.records": 200}
 
 
 def flows_of(ticks: int = 8, **changes: Any) -> tuple[dict[str, float], Ecosystem]:
-    eco = Ecosystem(Parameters.preset("quick").replace(**SMALL, **changes), 3, record=())
+    eco = Ecosystem(Parameters.preset("single-quick").replace(**SMALL, **changes), 3, record=())
     total: dict[str, float] = dict.fromkeys(FLOWS, 0.0)
     for _ in range(ticks):
         eco.step()

@@ -40,12 +40,21 @@ from mpbf_abm.model.modalities import (
     SPECTROSCOPY,
     costs,
 )
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams
 
 MULTI_FIDELITY = 5
 R = 3
 SPACE = MaterialsSpace.synthetic(
-    seed=0, materials=24, families=4, quantum_dims=4, chemistry_rank=2, meso_dims=1, gauge_dims=1, spurious_dims=1
+    Parameters.preset("single-default"),
+    seed=0,
+    materials=24,
+    families=4,
+    quantum_dims=4,
+    chemistry_rank=2,
+    meso_dims=1,
+    gauge_dims=1,
+    spurious_dims=1,
 )
 
 
@@ -461,7 +470,7 @@ def test_harmonisation_mends_a_known_offset_as_overlaps_allow() -> None:
 
 
 def test_many_overlaps_mend_an_offset_and_a_family_offset_whole() -> None:
-    space = MaterialsSpace.synthetic(seed=0, materials=4_000, families=4)
+    space = MaterialsSpace.synthetic(Parameters.preset("single-default"), seed=0, materials=4_000, families=4)
     commons = Commons(space, 1, np.ones(4), Streams(0))
     material, truth = np.arange(4_000), space.property
     shift = (-0.4 + 0.5 * (space.family == 2)).astype(np.float32)
@@ -627,7 +636,7 @@ def test_counts_of_modalities_are_those_of_now_whatever_was_asked_before() -> No
 @pytest.mark.parametrize("sd", [0.0, 0.5])
 def test_what_harmonising_leaves_is_the_variance_of_a_gaussian_bias(sd: float) -> None:
     """With many overlaps the bias part makes intervals of simulated records hold, and without bias it is small."""
-    space = MaterialsSpace.synthetic(materials=4_000, families=4)
+    space = MaterialsSpace.synthetic(Parameters.preset("single-default"), materials=4_000, families=4)
     noise, draws = 0.3, np.random.default_rng(5)
     commons = Commons(space, 1, np.ones(4), Streams(1))
     bias = (-0.4 + sd * draws.standard_normal(space.size)).astype(np.float32)

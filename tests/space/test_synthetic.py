@@ -26,11 +26,13 @@ SMALLEST_P = 7e-6
 
 @pytest.fixture(scope="module")
 def default() -> MaterialsSpace:
-    return MaterialsSpace.synthetic(seed=11)
+    return MaterialsSpace.synthetic(Parameters.preset("single-default"), seed=11)
 
 
 def small(seed: int = 0, **changes: Any) -> MaterialsSpace:
-    return MaterialsSpace.synthetic(seed=seed, **({"materials": 1_200, "families": 6} | changes))
+    return MaterialsSpace.synthetic(
+        Parameters.preset("single-default"), seed=seed, **({"materials": 1_200, "families": 6} | changes)
+    )
 
 
 def quantum(space: MaterialsSpace) -> NDArray[np.float32]:
@@ -100,7 +102,9 @@ def test_the_simulation_misses_the_cross_scale_share_only(share: float) -> None:
 
 def test_the_cross_scale_part_depends_on_the_meso_block() -> None:
     unbiased = {"space.bias_sd": 0.0, "space.bias_offset": 0.0}
-    p = Parameters().replace(**{"space.materials": 400, "space.families": 2, "space.near_duplicates": 0.0, **unbiased})
+    p = Parameters.preset("single-default").replace(
+        **{"space.materials": 400, "space.families": 2, "space.near_duplicates": 0.0, **unbiased}
+    )
     space = MaterialsSpace.synthetic(p, seed=3)
     rows = np.concatenate(
         [quantum(space) / np.float32(p.space.ruggedness), space.descriptors[:, 24:28] / np.float32(2)], axis=1
@@ -162,7 +166,7 @@ def test_bias_variance_divides_by_its_shares(shares: tuple[float, float, float])
         "space.bias_offset": -0.3,
         "space.families": 20,
     }
-    p = Parameters().replace(**changes).space
+    p = Parameters.preset("single-default").replace(**changes).space
     n, k = 20_000, 20
     family = np.repeat(np.arange(k), n // k)
     x = (1.6 * Streams(9).normal("x", 0, (n, 4))).astype(np.float32)
@@ -189,7 +193,9 @@ def test_bias_variance_divides_by_its_shares(shares: tuple[float, float, float])
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
 def test_spurious_columns_follow_the_property_in_dense_families_only(rho: float) -> None:
-    space = MaterialsSpace.synthetic(seed=2, materials=8_000, families=20, spurious_correlation=rho)
+    space = MaterialsSpace.synthetic(
+        Parameters.preset("single-default"), seed=2, materials=8_000, families=20, spurious_correlation=rho
+    )
     dense = space.dense[space.family]
     for column in spurious(space).T:
         y = space.property
@@ -202,7 +208,7 @@ def test_spurious_columns_follow_the_property_in_dense_families_only(rho: float)
 
 
 def test_spurious_columns_have_the_same_marginal_law_everywhere(default: MaterialsSpace) -> None:
-    space, p = default, Parameters().space
+    space, p = default, Parameters.preset("single-default").space
     dense, rho = space.dense[space.family], p.spurious_correlation
     # The law that a random material's property would give.
     draws = Streams(77)
@@ -239,7 +245,9 @@ def overlaps(space: MaterialsSpace) -> tuple[Float, Float]:
 
 
 def test_similar_families_share_more_of_their_chemistry() -> None:
-    space = MaterialsSpace.synthetic(seed=5, materials=6_000, families=30, family_exponent=0.0)
+    space = MaterialsSpace.synthetic(
+        Parameters.preset("single-default"), seed=5, materials=6_000, families=30, family_exponent=0.0
+    )
     linked, unlinked = overlaps(space)
     assert stats.ttest_ind(linked, unlinked, equal_var=False).statistic > 4.5
     assert unlinked.mean() < 0.6, "dissimilar families have directions of their own"
@@ -249,7 +257,12 @@ def test_a_larger_shared_share_raises_the_overlap() -> None:
     means = []
     for share in (0.0, 0.2, 0.9, 1.0):
         space = MaterialsSpace.synthetic(
-            seed=5, materials=4_000, families=20, family_exponent=0.0, shared_chemistry=share
+            Parameters.preset("single-default"),
+            seed=5,
+            materials=4_000,
+            families=20,
+            family_exponent=0.0,
+            shared_chemistry=share,
         )
         means.append(float(overlaps(space)[1].mean()))
     assert means == sorted(means)

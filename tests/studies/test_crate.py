@@ -11,7 +11,12 @@ import pytest
 from mpbf_abm import Outcome, Parameters, Replicates, Series, Study, cli
 from mpbf_abm.studies.report import PROFILE
 
-SMALL = {**Parameters.preset("quick").changed(), "space.materials": 400, "space.families": 8, "founding.records": 60}
+SMALL = {
+    **Parameters.preset("single-quick").changed(),
+    "space.materials": 400,
+    "space.families": 8,
+    "founding.records": 60,
+}
 
 
 @pytest.fixture(scope="module")

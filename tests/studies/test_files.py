@@ -33,7 +33,7 @@ WHOLE = """
 [study]
 name = "whole"
 question = "Everything at once?"
-preset = "quick"
+preset = "single-quick"
 seed = 5
 ticks = 48
 crn = "all"

@@ -169,7 +169,12 @@ def test_rows_of_a_sample_with_named_seeds_have_ids_of_their_own(tmp_path: Path)
     "arms",
     [
         [Policy("audits"), Arm(label="again", policies=(Policy("audits", strength=0.2),))],
-        [Arm(label="same", parameters={"planners.exploration": Parameters.preset("quick").planners.exploration})],
+        [
+            Arm(
+                label="same",
+                parameters={"planners.exploration": Parameters.preset("single-quick").planners.exploration},
+            )
+        ],
     ],
 )
 def test_arms_that_are_the_same_runs_are_refused(arms: list[Any]) -> None:
@@ -195,7 +200,9 @@ def test_recordings_join() -> None:
 
 
 def test_named_seeds_are_those_of_all_arms_and_survive_a_file(tmp_path: Path) -> None:
-    text = '[study]\nname = "s"\npreset = "quick"\n[replicates]\nseeds = [7, 3, 11]\n[[policy]]\nname = "audits"\n'
+    text = (
+        '[study]\nname = "s"\npreset = "single-quick"\n[replicates]\nseeds = [7, 3, 11]\n[[policy]]\nname = "audits"\n'
+    )
     (tmp_path / "s.toml").write_text(text)
     study = read_study(tmp_path / "s.toml")
     plan = Study._with(study, tmp_path).plan()
@@ -229,7 +236,7 @@ def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatc
     from mpbf_abm.studies.whatif import keep_runs, run_plan
 
     plan = Question(
-        Parameters.preset("quick").updated(SMALL), ticks=6, replicates=4, policies=(Policy("audits", start=1),)
+        Parameters.preset("single-quick").updated(SMALL), ticks=6, replicates=4, policies=(Policy("audits", start=1),)
     )
     ensemble = run_plan(plan, out=tmp_path)
     said = ensemble.effects.set_index("outcome").loc[list(HEADLINE)]

@@ -25,13 +25,13 @@ from mpbf_abm.provenance import content_hash
 from mpbf_abm.studies.files import read_study
 from mpbf_abm.studies.whatif import WhatIf
 
-P = Parameters.preset("quick").updated(SMALL)
+P = Parameters.preset("single-quick").updated(SMALL)
 SPEC = RunSpec(P, 3, 6, (Policy("audits", start=1),), (Shock("retraction_wave", start=2),))
 # Of the form in which seeds and ids of stored runs were hashed: it never changes.
 FORM_1 = {
-    "default": "4094639a1fdb3409fb2d815e22ab06a4",
-    "quick": "8cf68c34d718aeed92a162b00ee8c696",
-    "faithful": "63fcf8683c3e899578835618e0c953ad",
+    "single-default": "4094639a1fdb3409fb2d815e22ab06a4",
+    "single-quick": "8cf68c34d718aeed92a162b00ee8c696",
+    "single-faithful": "63fcf8683c3e899578835618e0c953ad",
     "null": "a1876c67bb0eb14f1c24a00f890cacad",
     "pool": "860edb0ee2f1f42920fe62897a59726f",
 }
@@ -93,7 +93,7 @@ def test_materials_are_told_apart_by_what_a_run_sees_of_them() -> None:
 
 def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> None:
     query = (
-        "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4"
+        "preset=single-quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4"
         "&ticks=8&replicates=2&seed=5"
     )
     scenario = from_address(query)
@@ -104,7 +104,7 @@ def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> Non
     page = {task.spec.id for task in tasks_of(scenario.plan).values()}
     command = {run["id"] for run in plan.record()["runs"]}
     studies = [read_study(tmp_path / name) for name in ("run.toml", "study.toml")]
-    explorers = Parameters.preset("quick").updated({"planners.exploration": 0.5})
+    explorers = Parameters.preset("single-quick").updated({"planners.exploration": 0.5})
     by_hand = {
         RunSpec(explorers, s, 8, p, (Shock("poisoning", start=4),)).id
         for s in (5, 6)
@@ -121,7 +121,7 @@ def test_a_branched_history_is_the_run_that_its_spec_says(tmp_path: Path) -> Non
 
     study = Study(
         name="b",
-        preset="quick",
+        preset="single-quick",
         parameters=SMALL,
         ticks=6,
         policies=[Policy("audits", start=3)],

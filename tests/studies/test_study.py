@@ -16,7 +16,7 @@ FILE = """\
 [study]
 name = "pool"
 ticks = 2
-preset = "quick"
+preset = "single-quick"
 
 [space]
 table = "materials.csv"

@@ -25,7 +25,9 @@ SMALL: dict[str, Any] = {
 
 def small(**changes: Any) -> Parameters:
     """Parameters of a small community; ``group__name`` changes ``group.name``."""
-    return Parameters().updated(SMALL | {name.replace("__", "."): value for name, value in changes.items()})
+    return Parameters.preset("single-default").updated(
+        SMALL | {name.replace("__", "."): value for name, value in changes.items()}
+    )
 
 
 @lru_cache(maxsize=8)

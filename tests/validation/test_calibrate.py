@@ -154,7 +154,7 @@ def test_the_table_of_posteriors_has_a_row_for_every_factor(made):
     row = table[table["factor"] == "records"].iloc[0]
     assert row["parameter"] == "trainers.records"
     assert row["prior"] == "800 to 2400"
-    assert row["default"] == f"{Parameters().trainers.records:g}"
+    assert row["default"] == f"{Parameters.preset('single-default').trainers.records:g}"
     corner = Posterior((), np.ones((4, len(FACTORS))), np.ones(len(FACTORS)), 0.0)
     told = posterior_table({"corner": corner})
     assert told.loc[told["factor"] == "records", "corner"].item() == "2.4e+03 (2.4e+03 to 2.4e+03)"
@@ -175,17 +175,17 @@ def test_the_options_of_a_command_make_the_point_again(seed: int):
     best = np.random.default_rng(seed).uniform(-1, 1, len(FACTORS))
     words = shlex.split(" ".join(assignments(rounded(best))))
     assert words[::2] == ["--set"] * (len(words) // 2)
-    again = Parameters().updated(dict(parse_assignment(word) for word in words[1::2]))
+    again = Parameters.preset("single-default").updated(dict(parse_assignment(word) for word in words[1::2]))
     values = dict(zip(FACTORS, unscaled(best[None])[0], strict=True))
     meant = parameters({n: round(v) if n in WHOLE else float(f"{v:.3g}") for n, v in values.items()}).flat()
     assert again.flat() == {
         path: pytest.approx(v, rel=1e-5) if isinstance(v, float) else v for path, v in meant.items()
     }
-    assert again != Parameters()
+    assert again != Parameters.preset("single-default")
 
 
 def test_the_default_point_needs_no_options():
-    now = Parameters().flat()
+    now = Parameters.preset("single-default").flat()
     point = scaled(np.array([[now[paths[0]] for _, _, paths in FACTORS.values()]]))[0]
     # The default shares are round numbers, so that nothing is left to say.
     assert assignments(rounded(point)) == []

@@ -11,7 +11,7 @@ from mpbf_abm.studies.design import Design
 
 
 def test_factors_are_parameters_with_their_default_in_range():
-    now = Parameters().flat()
+    now = Parameters.preset("single-default").flat()
     for name, (low, high, paths) in FACTORS.items():
         assert low < high
         assert set(paths) <= set(PATHS)
@@ -23,7 +23,7 @@ def test_factors_are_parameters_with_their_default_in_range():
 @pytest.mark.parametrize("end", [0, 1])
 def test_a_point_sets_what_it_says_and_nothing_else(end: int):
     values = {name: factor[end] for name, factor in FACTORS.items()}
-    p, now = parameters(values), Parameters().flat()
+    p, now = parameters(values), Parameters.preset("single-default").flat()
     flat = p.flat()
     for name, (_, _, paths) in FACTORS.items():
         for path in paths:
@@ -37,18 +37,18 @@ def test_a_point_sets_what_it_says_and_nothing_else(end: int):
 
 
 def test_whole_numbers_are_rounded_and_a_point_of_nothing_is_the_default():
-    assert parameters({}) == Parameters()
+    assert parameters({}) == Parameters.preset("single-default")
     assert parameters({"records": 1234.6}).trainers.records == 1235
     assert parameters({"providers": 1.4}).infrastructure.providers == 1
 
 
 def test_every_fitted_fact_is_measured(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
-    found = facts_at(Parameters().updated(SMALL), 1)
+    found = facts_at(Parameters.preset("single-default").updated(SMALL), 1)
     assert tuple(found) == FITTED
     assert set(FITTED) <= set(COMPONENTS) | {FOUND.id}
     assert 0 <= found["found_share"] <= 1
-    assert found == pytest.approx(facts_at(Parameters().updated(SMALL), 1), nan_ok=True)
+    assert found == pytest.approx(facts_at(Parameters.preset("single-default").updated(SMALL), 1), nan_ok=True)
 
 
 def test_the_study_spans_the_prior_and_shares_its_draws():

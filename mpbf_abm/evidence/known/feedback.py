@@ -53,7 +53,7 @@ from mpbf_abm.streams import Streams
 ALL_GO = 50.0  # forgetting rate at which nothing is left
 LABS = 250  # planners of row M5
 # Three directions of signal; records show what structures do, and all are within reach.
-UNLABELLED = Parameters().updated(
+UNLABELLED = Parameters.preset("single-default").updated(
     {
         "space.materials": 1_500,
         "space.families": 1,
@@ -370,7 +370,7 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
         founding={"records": records},
         infrastructure={"openness": 1.0},
     )
-    p = Parameters().updated(changes)
+    p = Parameters.preset("single-default").updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     specs = enumerate(RunSpec(p, s, space=space) for s in seeds(seed, "M8 extra", extra))

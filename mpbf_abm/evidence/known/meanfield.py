@@ -54,7 +54,14 @@ SIZES_OF_NOISE = "sizes, in that at which early noise is `noise` of the border (
 @cache
 def tiny(families: int) -> MaterialsSpace:
     """Space that only has to have families; everything can be made, and measured equally well."""
-    return MaterialsSpace.synthetic(seed=0, materials=8 * families, families=families, feasible=1.0, difficulty=0.0)
+    return MaterialsSpace.synthetic(
+        Parameters.preset("single-default"),
+        seed=0,
+        materials=8 * families,
+        families=families,
+        feasible=1.0,
+        difficulty=0.0,
+    )
 
 
 def community(

@@ -71,7 +71,7 @@ def misjudged(rng: np.random.Generator, columns: int, trials: int) -> float:
 
 def failed_share(seed: int, runs: int, bias: float) -> Float:
     """Return the share of experiments that failed in communities with some publication bias (R,)."""
-    p = Parameters.preset("quick").updated(TRYING | {"planners.publication_bias": bias})
+    p = Parameters.preset("single-quick").updated(TRYING | {"planners.publication_bias": bias})
     totals = [run_to(p, s, 12, observe=lambda eco: eco.world.totals) for s in seeds(seed, "M10", runs)]
     return np.array([t.item().infeasible / t.item().done for t in totals])
 

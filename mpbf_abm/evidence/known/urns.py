@@ -699,7 +699,7 @@ def zero_perturbation(
         stocks={"merit_share": 0.0},
         trainers={"records": 200, "features": 48},
     )
-    p = Parameters.preset("quick").updated(changes)
+    p = Parameters.preset("single-quick").updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     def course(perturbed: bool) -> tuple[list[bytes], list[bytes]]:

@@ -35,7 +35,7 @@ from mpbf_abm.studies.whatif import WhatIf, run_plan
 GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration 0.71 times"
 
 BASELINE = Path(__file__).with_name("baseline.json")
-BASELINE_RUNS = (("quick", 1, 60), ("default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
+BASELINE_RUNS = (("single-quick", 1, 60), ("single-default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
 # Real pools: file, objective, goal (below the folder of real data).
 POOLS: dict[str, tuple[str, str, str]] = {
     "P3HT": ("pvlab_campaigns/P3HT_dataset.csv", "Conductivity (measured) (S/cm)", "max"),
@@ -64,7 +64,7 @@ def relabelling(
         planners={"count": planners, "experiments": 0.5},
         trainers={"features": 48, "records": 150},
     )
-    p = Parameters.preset("quick").updated(changes)
+    p = Parameters.preset("single-quick").updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
     order = generator(seed, "W1").permutation(families)
 
@@ -108,7 +108,7 @@ def workers(
 ) -> Iterator[Check]:
     """Outcomes that differ between runs in one process and in several."""
     changes = {"space.materials": 2_000, "space.families": 20, "founding.records": 300, "trainers.features": 48}
-    plan = WhatIf(Parameters.preset("quick").updated(changes), seed=seed, ticks=ticks, replicates=replicates)
+    plan = WhatIf(Parameters.preset("single-quick").updated(changes), seed=seed, ticks=ticks, replicates=replicates)
     one, two = (run_plan(plan, jobs) for jobs in (1, workers))
     a, b = (e.summary.to_numpy(dtype=object) for e in (one, two))
     different = int((~((a == b) | (pd.isna(a) & pd.isna(b)))).sum())
