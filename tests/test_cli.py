@@ -566,6 +566,7 @@ def test_a_what_if_that_funds_nothing_is_a_success_and_says_what_has_no_value(mp
 def test_a_run_without_experiments_is_no_success(mpbf, tmp_path):
     (tmp_path / "t.csv").write_text("formula,gap\nLiF,1\nNaCl,2\nKBr,3\nKF,4\n")
     options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--ticks=4", "--set=planners.count=1"]
+    options += ["--preset=single-default"]
     options += ["--set=planners.experiments=0.5", "--set=founding.concentration=1"]
     code, out, err = mpbf(*options, "--set=founding.records=9", "--seed=1", "--out=o")
     assert code == 3

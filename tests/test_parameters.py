@@ -445,8 +445,13 @@ def test_presets_differ_from_each_other() -> None:
     dumps = [repr(Parameters.preset(name)) for name in [*PRESETS, "null"]]
     assert len(set(dumps)) == len(dumps)
     assert Parameters.preset("default") == Parameters()
-    assert Parameters.preset("quick").trainers.features < Parameters().trainers.features
-    assert Parameters.preset("faithful").trainers.features > Parameters().trainers.features
+    for single in ("", "single-"):
+        quick, default, faithful = (
+            Parameters.preset(single + name).trainers for name in ("quick", "default", "faithful")
+        )
+        name = "features" if single else "features_most"
+        assert getattr(quick, name) < getattr(default, name) < getattr(faithful, name)
+    assert Parameters.preset("single-default").space.observed_dims == 0
 
 
 def test_a_file_may_start_from_a_preset() -> None:

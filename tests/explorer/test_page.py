@@ -188,7 +188,7 @@ def test_views_show_either_arm_and_the_paired_difference(page, address):
 
 def test_cancel_keeps_what_is_there_and_the_page_goes_on(page, address):
     opened(page, address, SMALL)
-    page.locator("#preset").select_option("faithful")
+    page.locator("#preset").select_option("single-faithful")
     page.locator("#replicates").fill("60")
     page.locator("#replicates").press("Tab")
     expect(page.locator("#bar")).to_be_visible()
@@ -431,11 +431,11 @@ def test_examples_and_defaults_and_search(page, address):
 
 def test_a_preset_changes_what_was_not_changed(page, address):
     opened(page, address, f"{SMALL}&trainers.panel=11")
-    page.locator("#preset").select_option("faithful")
+    page.locator("#preset").select_option("single-faithful")
     expect(page.locator("#trainers-features")).to_have_value("512")
     expect(page.locator("#trainers-panel")).to_have_value("11")
     expect(page).to_have_url(re.compile("preset=single-faithful"))
-    page.locator("#preset").select_option("quick")
+    page.locator("#preset").select_option("single-quick")
     expect(page.locator("#trainers-features")).to_have_value("96")
     settled(page)
 

@@ -117,7 +117,7 @@ values = {
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
-    preset=st.sampled_from(["default", "quick", "faithful", "null"]),
+    preset=st.sampled_from(["default", "quick", "faithful", "single-quick", "null"]),
     changes=st.fixed_dictionaries({}, optional=values),
     policies=st.lists(st.sampled_from(sorted(POLICIES)), unique=True, max_size=3),
     shocks=st.lists(st.sampled_from(sorted(SHOCKS)), unique=True, max_size=2),

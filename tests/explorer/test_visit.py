@@ -60,7 +60,7 @@ def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
     assert "address" not in said
     assert said["fill"]["run"] is False
     # What can be used is there, and what cannot stands at its control.
-    assert (said["fill"]["preset"], said["fill"]["numbers"]["ticks"]) == ("quick", "30")
+    assert (said["fill"]["preset"], said["fill"]["numbers"]["ticks"]) == ("single-quick", "30")
     assert said["fill"]["values"] == {"planners.exploration": "7"}
     line = "planners.exploration = 7: must be 0 to 1 (number)"
     assert said["faults"] == {"faults": [{"control": "planners.exploration", "line": line}]}
@@ -82,7 +82,7 @@ def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
 
 
 def test_a_form_that_cannot_be_run_says_why_where_results_would_be():
-    late = {"preset": "quick", "numbers": {"ticks": 40, "replicates": 2}, "shock": {"poisoning": {"start": 500}}}
+    late = {"preset": "single-quick", "numbers": {"ticks": 40, "replicates": 2}, "shock": {"poisoning": {"start": 500}}}
     said, orders = told(lambda visit: visit.form(late))
     assert not orders
     why = "shock 'poisoning': start = 500 is not before the end of a run at tick 40"

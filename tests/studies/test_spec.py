@@ -266,7 +266,7 @@ def test_policies_of_ones_own_and_rules_and_materials_survive_a_file(tmp_path: P
 def test_rules_of_ones_own_work_in_studies_and_are_part_of_their_runs(tmp_path: Path) -> None:
     fields: dict[str, Any] = {
         "name": "rules",
-        "preset": "quick",
+        "preset": "single-quick",
         "parameters": SMALL,
         "ticks": 5,
         "replicates": {"n": 2},
