@@ -422,8 +422,8 @@ class TrainerParameters(Group):
         4_096,
         unit="features",
     )
-    corpus: Literal["sample", "reachable"] = _p(
-        "what encoders are trained on: the records of the head, or every record that can be reached",
+    corpus: Literal["own", "sample", "reachable"] = _p(
+        "what encoders are trained on: for each head its own records, those of all heads, or all that can be reached",
         "reachable",
         unit="name",
     )
@@ -713,7 +713,7 @@ class Parameters(Shown, Group):
             faults.append(
                 f"founding.mass has {len(mass)} entries: must be one number or space.families = {families} numbers"
             )
-        if self.trainers.corpus == "sample" or self.space.observed_dims == 0:
+        if self.trainers.corpus != "reachable" or self.space.observed_dims == 0:
             needed = "structures are read with trainers.corpus = reachable and space.observed_dims above 0 only"
             faults += [f"{entered}: {needed}" for entered in self.entered_structures]
         refuse_any(faults)

@@ -55,7 +55,10 @@ def workers(jobs: int | None) -> int:
 
 
 PRESETS = names_in("parameters:PRESETS", "null")
-Preset = Annotated[str | None, option("NAME", "One of default, quick, faithful, these with single- before them, null, pool.", complete=PRESETS)]
+Preset = Annotated[
+    str | None,
+    option("NAME", "One of default, quick, faithful, these with single- before them, null, pool.", complete=PRESETS),
+]
 Data = Annotated[Path | None, folder("DATA", "Folder of real data.")]
 
 

@@ -123,9 +123,10 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     if model.scale == 1.0:
         return mse
     rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
-    corpus = encoder_corpus(world, model.trainer, rows)
+    own = rows[world.commons.property[rows] == model.of_property]
+    corpus = encoder_corpus(world, model.trainer, own if world.p.trainers.corpus == "own" else rows)
     encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
-    rows = rows[world.commons.property[rows] == model.of_property]
+    rows = own
     weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
     head, pairs = fit(world, rows, weights, phase), world.space.pairs(model.of_property, model.panel.materials.ravel())
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)

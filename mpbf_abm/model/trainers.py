@@ -119,12 +119,12 @@ def affordable_scale(world: World, trainer: int) -> float:
 
 
 def choose_encoder(
-    world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
+    world: World, trainer: int, number: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
 ) -> tuple[int, Encoder, str]:
-    """Train an encoder, or build on that of another trainer's published model (reuse)."""
+    """Train an encoder for heads of a property and others, or build on that of another trainer's model (reuse)."""
     p, slot = world.p.trainers, int(world.trainers.slots[trainer])
     draw = world.uniform("trainer.reuse", world.trainers, 1)[trainer, 0]
-    if draw < p.reuse and (donor := choose_donor(world, trainer, shared)) is not None:
+    if draw < p.reuse and (donor := choose_donor(world, trainer, number, shared)) is not None:
         return donor.lineage, donor.encoder, donor.objective
     objective = DEALT[slot % len(DEALT)] if p.objective == "mixed" else p.objective
     invariance = float(world.trainers.invariance[trainer])
@@ -136,8 +136,10 @@ def choose_encoder(
     return slot, shared[key], objective
 
 
-def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
-    """Return a model of another trainer, by race in proportion to one more than its adopters; None before any.
+def choose_donor(world: World, trainer: int, number: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
+    """Return the newest model of another trainer, rather of a property than of others; None before any.
+
+    The trainer is chosen by race in proportion to one more than its adopters.
 
     A lineage attracts as many as stand on it and use it: the process of Simon (1955), whose descendants per base model
     have a power law.
@@ -149,20 +151,24 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
     weight[trainer] = 0.0
     if not weight.any():
         return None
-    return max(registry.of(int(race(shared[key][trainer], weight))), key=lambda model: model.trained)
+    models = registry.of(int(race(shared[key][trainer], weight)))
+    return max(models, key=lambda model: (model.trained, model.of_property == number))
 
 
 def train(
     world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
 ) -> dict[int, FoundationModel]:
-    """Choose an encoder, and fit a head on it for each property that records label."""
-    pretrained, labelled = choose_encoder(world, trainer, scale, rows, shared), world.commons.property[rows]
+    """Choose an encoder (or one for each property), and fit a head on it for each property that records label."""
+    labelled, alone = world.commons.property[rows], world.p.trainers.corpus == "own"
     count = np.bincount(labelled)
+    models: dict[int, FoundationModel] = {}
     # The property with the most labels comes first: it has the most features, and decides on the width.
-    return {
-        t: train_head(world, trainer, t, scale, rows[labelled == t], pretrained, shared)
-        for t in np.argsort(-count, kind="stable")[: np.count_nonzero(count)].tolist()
-    }
+    for t in np.argsort(-count, kind="stable")[: np.count_nonzero(count)].tolist():
+        own = rows[labelled == t]
+        if alone or not models:
+            pretrained = choose_encoder(world, trainer, t, scale, own if alone else rows, shared)
+        models[t] = train_head(world, trainer, t, scale, own, pretrained, shared)
+    return models
 
 
 def train_head(

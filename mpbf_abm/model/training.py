@@ -117,7 +117,7 @@ def encoder_corpus(world: World, trainer: int, rows: Int) -> Corpus:
     """
     p = world.p.trainers
     teachers = world.registry.of(trainer) if p.supervised else []
-    if p.corpus == "sample":
+    if p.corpus != "reachable":
         return Corpus(rows, teachers=teachers)
     sources = world.infrastructure.trainer_sources(trainer)
     return Corpus(world.commons.reachable(sources), world.structures.reachable(sources), teachers)

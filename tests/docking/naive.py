@@ -1079,10 +1079,12 @@ class Community:
             return
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
-        encoder, fresh = self.choose_encoder(t, sample, scale), []
+        encoder, fresh, alone = None, [], p.trainers.corpus == "own"
         labels = [[r for r in sample if r.property == number] for number in range(self.T)]
         for own in sorted((of for of in labels if of), key=len, reverse=True):
             number = own[0].property
+            if alone or encoder is None:
+                encoder = self.choose_encoder(t, number, own if alone else sample, scale)
             self.choose_width(encoder, number, own)
             last = t.models[number].head if number in t.models else None
             model = self.train(encoder, number, own, scale, panel, last)
@@ -1231,14 +1233,16 @@ class Community:
             chosen = {r.key for r in first(reachable, count)}
         return [r for r in reachable if r.key in chosen]
 
-    def choose_encoder(self, t, sample, scale):
+    def choose_encoder(self, t, number, sample, scale):
         p = self.p.trainers
         others = [m for m in self.trainers if m.model is not None and m is not t]
         reuse = self.lines("uniform", "trainer.reuse", (len(self.trainers), 1))[t.slot, 0] < p.reuse
         if reuse and others:
             n = self.adopters()
             clock = self.lines("exponential", "trainer.donor", (len(self.trainers), len(self.trainers)))[t.slot]
-            return min(others, key=lambda m: clock[m.slot] / (1 + n[m.slot])).model.encoder
+            donor = min(others, key=lambda m: clock[m.slot] / (1 + n[m.slot]))
+            same = donor.models.get(number, donor.model)
+            return (same if same.trained == donor.model.trained else donor.model).encoder
         objective = p.objective
         if objective == "mixed":
             objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]
@@ -1246,7 +1250,7 @@ class Community:
 
     def corpus(self, t, sample):
         """Records, and structures behind them, that an encoder is trained on."""
-        if self.p.trainers.corpus == "sample":
+        if self.p.trainers.corpus != "reachable":
             return sample
         working = [s for s in t.sources if s is not None and not self.repositories[s].down]
         labelled = [r for r in self.records if r.alive and r.origin != FAILED]
@@ -1400,11 +1404,10 @@ class Community:
         error, variance = self.panel_error(model)
         reference = error
         if scale != 1:
-            sample = self.sample(working, 1.0)
-            own = model.encoder
-            corpus = self.corpus(t, sample)
-            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, corpus, 1.0, t.models)
+            sample, old = self.sample(working, 1.0), model.encoder
             own = [r for r in sample if r.property == model.property]
+            corpus = self.corpus(t, own if self.p.trainers.corpus == "own" else sample)
+            encoder = self.own_encoder(old.objective, old.lineage, old.invariance, corpus, 1.0, t.models)
             reference, _ = self.panel_error(self.train(encoder, model.property, own, 1.0, panel))
         turned = self.p.layers.gauge_penalty * model.diagnosis["gauge_variance"]
         return (reference - error - turned) / variance

@@ -370,6 +370,12 @@ LEARNING = {
             | OBSERVED
             | {"space.properties": 3, "planners.acquisition": "ucb", "trainers.features_growth": 6.0},
         ),
+        (
+            51,
+            OBSERVED
+            | {"trainers.corpus": "own", "space.properties": 2, "trainers.reuse": 0.5, "trainers.scale": 0.5}
+            | {"modalities.measured_focus": 0.0, "modalities.simulated_focus": 0.0},
+        ),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )

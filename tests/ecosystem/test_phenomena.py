@@ -115,7 +115,10 @@ class Arm:
         )
 
 
-TIERS = {"quick": Tier("single-quick", 120, (6, 10, 20), (12, 24, 48)), "default": Tier("single-default", 120, (20,), (48,))}
+TIERS = {
+    "quick": Tier("single-quick", 120, (6, 10, 20), (12, 24, 48)),
+    "default": Tier("single-default", 120, (20,), (48,)),
+}
 
 
 @pytest.fixture(params=["quick", pytest.param("default", marks=pytest.mark.nightly)])
