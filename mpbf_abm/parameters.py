@@ -197,10 +197,10 @@ class SpaceParameters(Group):
     feasible: float = _p("share of materials that can be made", 0.85, None, 1, gt=0)
     feasible_scatter: float = _p(
         "variance share of what decides whether a material can be made that no descriptor shows",
-        0.5,
+        0.3,
         0,
         1,
-        source="assumed; learning curves of real trials are met at 0.25 to 0.4 (observed descriptors)",
+        source="learning curves of real trials are met best at 0.25 to 0.4 (observed descriptors)",
     )
     near_duplicates: float = _p(
         "share of materials that nearly copy another of their family",
@@ -942,6 +942,7 @@ SINGLE: dict[str, Any] = {
     "space.spurious_amplitude": 2.5,
     "space.observed_dims": 0,
     "space.properties": 1,
+    "space.feasible_scatter": 0.5,
     "founding.records": 2_000,
     "curators.modality_mix": (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
     "trainers.records": 1_600,

@@ -21,7 +21,7 @@ from mpbf_abm.measures.path import run_on
 from mpbf_abm.model.indicators import UNITS, WIDE, observe, selection, usage
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.shocks import Shock
-from mpbf_abm.parameters import PATHS, Parameters
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, Slope, mean_estimate
 from mpbf_abm.studies.analyses import verdict
 from mpbf_abm.studies.definition import Outcome
@@ -57,7 +57,7 @@ def arms(p: Parameters) -> dict[str, Changes]:
     """Return what each arm changes of a community; the first and :data:`ONE` are baselines."""
     quarter, one = {"founding.records": p.founding.records // 4}, {"infrastructure.providers": 1}
     fewer = {"founding.records": p.founding.records // 2, "curators.records": p.curators.records // 2}
-    structures: Changes = {path: 0 for path in ("founding.structures", "curators.structures") if path in PATHS}
+    structures: Changes = {"founding.structures": 0, "curators.structures": 0}
     changes: dict[str, Changes] = {
         BASE: {},
         "no retraining": {"trainers.retrain_interval": 10_000},
@@ -66,12 +66,12 @@ def arms(p: Parameters) -> dict[str, Changes]:
         "no outer loop": {"coupling.outer_loop": 0.0},
         "no correction by results": {"coupling.correction": 0.0},
         NONE: {"trainers.objective": "none"},
-        OWN: {"trainers.corpus": "own"},
+        OWN: {"trainers.corpus": "own"} | structures,
         HALF: fewer | {"coupling.outer_loop": p.coupling.outer_loop / 2},
         ONE: one,
         LOST: one,
     }
-    return changes | ({"no structures": structures} if structures else {})
+    return changes | {"no structures": structures}
 
 
 def left_out(p: Parameters) -> dict[str, str]:
