@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float32, Int
 from mpbf_abm.learning.acquisition import RULES
-from mpbf_abm.learning.feasibility import area, by_chance, fit_feasibility
+from mpbf_abm.learning.feasibility import FEATURES, area, by_chance, fit_feasibility
+from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.training import record_descriptors
@@ -17,7 +18,8 @@ from mpbf_abm.model.world import World
 def learn_feasibility(world: World, sources: NDArray[np.bool_], models: list[FoundationModel]) -> None:
     """Fit a feasibility head to every trial that the trainer of fresh models can reach, if one of them has failed.
 
-    It stands on the features of the first model; those of other properties share it.
+    It stands on the first features of the first model, and starts from the trainer's last head; models of other
+    properties share it.
     """
     if not world.p.planners.feasibility_weight:
         return
@@ -27,11 +29,20 @@ def learn_feasibility(world: World, sources: NDArray[np.bool_], models: list[Fou
     if made.all():
         return
     keys = space.family_keys[commons.family[rows]]
-    head = fit_feasibility(first.features(record_descriptors(world, rows)), keys, made)
+    learned = [m for m in world.registry.of(first.trainer) if m.feasibility is not None]
+    last = max(learned, key=lambda m: m.trained).feasibility if learned else None
+    head = fit_feasibility(basis(first, record_descriptors(world, rows)), keys, made, last)
     judged = first.panel.materials.ravel()
-    auc = area(head.chance(first.panel_phi, space.family_keys[space.family[judged]]), space.feasible[judged])
+    chance = head.chance(basis(first, first.panel.x), space.family_keys[space.family[judged]])
+    auc = area(chance, space.feasible[judged])
     for model in models:
         model.feasibility, model.feasibility_on, model.feasibility_auc = head, first, auc
+
+
+def basis(model: FoundationModel, x: Float32) -> Float32:
+    """Return what a feasibility head stands on: a model's first features of ambient rows, or all its coordinates."""
+    few = slice(None if isinstance(model.head, GaussianProcess) else FEATURES)
+    return model.head.features(x, model.weights[:, few], model.phase[few])
 
 
 def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Float32, scores: Float32) -> Float32:
@@ -50,7 +61,7 @@ def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Fl
         or RULES[p.acquisition].draws == "order"
     ):
         return scores
-    phi = model.feasibility_on.features(x)
+    phi = basis(model.feasibility_on, x)
     chance = model.feasibility.chance(phi, space.family_keys[space.family[candidates.ravel()]])
     return by_chance(scores, chance.reshape(candidates.shape), p.feasibility_weight)
 
