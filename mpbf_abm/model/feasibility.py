@@ -33,25 +33,38 @@ def learn_feasibility(world: World, sources: NDArray[np.bool_], models: list[Fou
     last = max(learned, key=lambda m: m.trained).feasibility if learned else None
     head = fit_feasibility(basis(first, record_descriptors(world, rows)), keys, made, last)
     judged = first.panel.materials.ravel()
-    chance = head.chance(basis(first, first.panel.x), space.family_keys[space.family[judged]])
+    chance = head.chance(basis(first, first.panel.x, first.panel_phi), space.family_keys[space.family[judged]])
     auc = area(chance, space.feasible[judged])
     for model in models:
         model.feasibility, model.feasibility_on, model.feasibility_auc = head, first, auc
 
 
-def basis(model: FoundationModel, x: Float32) -> Float32:
-    """Return what a feasibility head stands on: a model's first features of ambient rows, or all its coordinates."""
-    few = slice(None if isinstance(model.head, GaussianProcess) else FEATURES)
-    return model.head.features(x, model.weights[:, few], model.phase[few])
+def basis(model: FoundationModel, x: Float32, phi: Float32 | None = None) -> Float32:
+    """Return what a feasibility head stands on: a model's first features of ambient rows, or all its coordinates.
+
+    Features phi (n, q) of another model on the same encoder have them already, if there are enough.
+    """
+    if isinstance(model.head, GaussianProcess):
+        return model.features(x)
+    count = min(FEATURES, len(model.phase))
+    if phi is None or not 0 < count < phi.shape[1]:
+        return model.head.features(x, model.weights[:, :count], model.phase[:count])
+    out = np.ones((len(phi), count + 1), np.float32)
+    np.multiply(phi[:, :count], np.float32(np.sqrt((phi.shape[1] - 1) / count)), out=out[:, :count])
+    return out
 
 
-def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Float32, scores: Float32) -> Float32:
+def weigh_by_chance(
+    world: World, model: FoundationModel, candidates: Int, x: Float32, phi: Float32, scores: Float32
+) -> Float32:
     """Let scores of candidates (n, C) count by the chance that they can be made; a random order stays as it is.
 
     Parameters
     ----------
     x : float32 (n C, d)
         Ambient descriptors of the candidates as the model is shown them.
+    phi : float32 (n C, p + 1)
+        Its features of them.
     """
     p, space = world.p.planners, world.space
     if (
@@ -61,8 +74,8 @@ def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Fl
         or RULES[p.acquisition].draws == "order"
     ):
         return scores
-    phi = basis(model.feasibility_on, x)
-    chance = model.feasibility.chance(phi, space.family_keys[space.family[candidates.ravel()]])
+    stands_on = basis(model.feasibility_on, x, phi)
+    chance = model.feasibility.chance(stands_on, space.family_keys[space.family[candidates.ravel()]])
     return by_chance(scores, chance.reshape(candidates.shape), p.feasibility_weight)
 
 
