@@ -107,7 +107,7 @@ def fit_feasibility(phi: Float32, family: Int, made: Bool, last: FeasibilityHead
 
 def scale(effective: float, values: Float) -> float:
     """Return the prior precision that is likeliest for values with so many effective parameters."""
-    return float(np.clip(effective / max(values @ values, 1e-12), MIN_PRIOR, MAX_PRIOR))
+    return float(np.clip(effective / max(float(values @ values), 1e-12), MIN_PRIOR, MAX_PRIOR))
 
 
 def posterior_mode(
