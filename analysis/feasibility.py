@@ -2,7 +2,7 @@
 
 python analysis/feasibility.py [--set space.feasible_scatter=0.3 ...] [--draws 30]
 
-The head is fitted on n random trials, with the features of a model of the community's founding, and rates other
+The head is fitted on n random trials, with the first features of a model of the community's founding, and rates other
 materials. Real trials: vapour diffusion of halide perovskites, 918 experiments of which .61 failed, rated by a random
 forest (mean of 30 draws).
 """
@@ -20,6 +20,7 @@ from mpbf_abm import MaterialsSpace, Parameters
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.evidence.facts.learners import learn, mixed, sample
 from mpbf_abm.learning.feasibility import area, fit_feasibility
+from mpbf_abm.model.feasibility import basis
 from mpbf_abm.outputs import table
 from mpbf_abm.parameters import parse_assignment
 from mpbf_abm.streams import Streams
@@ -40,7 +41,8 @@ def curve(p: Parameters, seed: int) -> Float:
     model = learn(p, space, seed, sample(space, p, seed, "founding", n), mixed(p, seed, n))
     u = Streams(seed).uniform("feasibility.trials", 0, space.size)
     drawn = np.argsort(u, kind="stable")[: TRIALS[-1] + RATED]
-    phi, family, made = model.predict(drawn)[2], space.family_keys[space.family[drawn]], space.feasible[drawn]
+    phi, family = basis(model.model, model.shown(drawn)), space.family_keys[space.family[drawn]]
+    made = space.feasible[drawn]
     rated = slice(TRIALS[-1], None)
     out = []
     for trials in TRIALS:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float32, Int
 from mpbf_abm.learning.acquisition import RULES
-from mpbf_abm.learning.feasibility import area, by_chance, fit_feasibility
+from mpbf_abm.learning.feasibility import FEATURES, area, by_chance, fit_feasibility
+from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.training import record_descriptors
@@ -17,7 +18,8 @@ from mpbf_abm.model.world import World
 def learn_feasibility(world: World, sources: NDArray[np.bool_], models: list[FoundationModel]) -> None:
     """Fit a feasibility head to every trial that the trainer of fresh models can reach, if one of them has failed.
 
-    It stands on the features of the first model; those of other properties share it.
+    It stands on the first features of the first model, and starts from the trainer's last head; models of other
+    properties share it.
     """
     if not world.p.planners.feasibility_weight:
         return
@@ -27,20 +29,42 @@ def learn_feasibility(world: World, sources: NDArray[np.bool_], models: list[Fou
     if made.all():
         return
     keys = space.family_keys[commons.family[rows]]
-    head = fit_feasibility(first.features(record_descriptors(world, rows)), keys, made)
+    learned = [m for m in world.registry.of(first.trainer) if m.feasibility is not None]
+    last = max(learned, key=lambda m: m.trained).feasibility if learned else None
+    head = fit_feasibility(basis(first, record_descriptors(world, rows)), keys, made, last)
     judged = first.panel.materials.ravel()
-    auc = area(head.chance(first.panel_phi, space.family_keys[space.family[judged]]), space.feasible[judged])
+    chance = head.chance(basis(first, first.panel.x, first.panel_phi), space.family_keys[space.family[judged]])
+    auc = area(chance, space.feasible[judged])
     for model in models:
         model.feasibility, model.feasibility_on, model.feasibility_auc = head, first, auc
 
 
-def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Float32, scores: Float32) -> Float32:
+def basis(model: FoundationModel, x: Float32, phi: Float32 | None = None) -> Float32:
+    """Return what a feasibility head stands on: a model's first features of ambient rows, or all its coordinates.
+
+    Features phi (n, q) of another model on the same encoder have them already, if there are enough.
+    """
+    if isinstance(model.head, GaussianProcess):
+        return model.features(x)
+    count = min(FEATURES, len(model.phase))
+    if phi is None or not 0 < count < phi.shape[1]:
+        return model.head.features(x, model.weights[:, :count], model.phase[:count])
+    out = np.ones((len(phi), count + 1), np.float32)
+    np.multiply(phi[:, :count], np.float32(np.sqrt((phi.shape[1] - 1) / count)), out=out[:, :count])
+    return out
+
+
+def weigh_by_chance(
+    world: World, model: FoundationModel, candidates: Int, x: Float32, phi: Float32, scores: Float32
+) -> Float32:
     """Let scores of candidates (n, C) count by the chance that they can be made; a random order stays as it is.
 
     Parameters
     ----------
     x : float32 (n C, d)
         Ambient descriptors of the candidates as the model is shown them.
+    phi : float32 (n C, p + 1)
+        Its features of them.
     """
     p, space = world.p.planners, world.space
     if (
@@ -50,8 +74,8 @@ def weigh_by_chance(world: World, model: FoundationModel, candidates: Int, x: Fl
         or RULES[p.acquisition].draws == "order"
     ):
         return scores
-    phi = model.feasibility_on.features(x)
-    chance = model.feasibility.chance(phi, space.family_keys[space.family[candidates.ravel()]])
+    stands_on = basis(model.feasibility_on, x, phi)
+    chance = model.feasibility.chance(stands_on, space.family_keys[space.family[candidates.ravel()]])
     return by_chance(scores, chance.reshape(candidates.shape), p.feasibility_weight)
 
 

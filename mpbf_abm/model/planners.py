@@ -307,7 +307,7 @@ def judge(
     best = best_known(world, model.of_property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     scores = score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where)
-    return mean, sd, weigh_by_chance(world, model, candidates, x, scores), phi
+    return mean, sd, weigh_by_chance(world, model, candidates, x, phi, scores), phi
 
 
 def affordable(world: World, planner: Int, C: int) -> Int:

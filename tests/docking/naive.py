@@ -37,6 +37,7 @@ LEVERS = {
     "exploration_floor": [("planners.exploration_floor", "floor", 1), ("curators.exploration_floor", "floor", 1)],
     "fresh_data_floor": [("trainers.fresh_floor", "floor", 1)],
 }
+FEATURES_OF_FEASIBILITY = 64  # at most so many
 
 # Table of modalities: gains by block, kind of label, factor on the noise, coverage.
 GAINS = [
@@ -1095,7 +1096,7 @@ class Community:
             self.curve.append((number, math.log(len(own)), math.log(self.centred(model)[0])))
             fresh.append(model)
         t.model = fresh[0]
-        feasibility = self.learn_feasibility(working, t.model.features)
+        feasibility = self.learn_feasibility(t, working)
         for model in fresh:
             model.feasibility, model.feasibility_features = feasibility, t.model.features
         t.models |= {model.property: model for model in fresh}
@@ -1109,7 +1110,7 @@ class Community:
             t.direction = np.sign(t.model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
 
-    def learn_feasibility(self, working, features):
+    def learn_feasibility(self, t, working):
         """What a trainer learns about which materials can be made; None where nothing has failed."""
         trials = {}
         for r in self.records:
@@ -1118,9 +1119,12 @@ class Community:
         trials = list(trials.values())
         if self.p.planners.feasibility_weight == 0 or all(r.origin != FAILED for r in trials):
             return None
-        phis = [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in trials]
+        shown = [self.ambient(r.material, self.gauge("record.gauge.1", r.key)) for r in trials]
+        phis = [t.model.features.first(x, FEATURES_OF_FEASIBILITY) for x in shown]
         families = [int(self.space.family_keys[r.family]) for r in trials]
-        return Feasibility(phis, families, [r.origin != FAILED for r in trials])
+        past = sorted((m for m in t.models.values() if m.feasibility is not None), key=lambda m: m.trained)
+        last = past[-1].feasibility if past else None
+        return Feasibility(phis, families, [r.origin != FAILED for r in trials], last)
 
     def centred(self, model):
         """Error less its mean over the panel, over all families and over niche ones."""
@@ -1689,7 +1693,7 @@ class Community:
                 scores = score(rule, mean, model.channelled(variance), best, p.kappa)
             if p.feasibility_weight > 0 and model.feasibility is not None and rule != "random":
                 line = int(self.space.family_keys[k])
-                shown = [model.feasibility_features(x) for x in rows]
+                shown = [model.feasibility_features.first(x, FEATURES_OF_FEASIBILITY) for x in rows]
                 chance = np.array([model.feasibility.chance(phi, line) for phi in shown])
                 scores = scores.min() + (scores - scores.min()) * chance**p.feasibility_weight
         if p.proxy > 0:

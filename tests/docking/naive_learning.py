@@ -173,6 +173,11 @@ class Features:
         angle = self.encoder.project(x) @ self.omega / self.length + self.phase
         return np.append(math.sqrt(2 / self.count) * np.cos(angle), 1.0)
 
+    def first(self, x, most):
+        """At most so many features, as if there were no others."""
+        count = min(self.count, most)
+        return np.append(self(x)[:count] * math.sqrt(self.count / max(count, 1)), 1.0)
+
     def slope(self, x, mean):
         """Gradient of the prediction in the ambient vector."""
         if not self.count:
@@ -224,22 +229,22 @@ class Head:
 class Feasibility:
     """Probit regression on features, offsets of families and a common mean; scales of the first two by evidence."""
 
-    def __init__(self, phis, families, made):
+    def __init__(self, phis, families, made, last=None):
         self.families, self.width = sorted(set(families)), len(phis[0])
         x = np.array([self.row(phi, k) for phi, k in zip(phis, families, strict=True)])
         side = np.array([1.0 if good else -1.0 for good in made])
-        scale, common = {"weights": 1.0, "offsets": 1.0}, 1.0
+        scale = {"weights": 1.0, "offsets": 1.0} if last is None else dict(last.scale)
         parts = {"weights": slice(0, self.width), "offsets": slice(self.width, -1)}
-        for step in range(EVIDENCE_STEPS + 1):
-            prior = np.full(len(x[0]), common)
+        for _ in range(EVIDENCE_STEPS + 1 if last is None else 1):
+            prior = np.ones(len(x[0]))
             for name, part in parts.items():
                 prior[part] = scale[name]
             self._posterior(x, side, prior)
-            for name, part in parts.items() if step < EVIDENCE_STEPS else ():
+            for name, part in parts.items():
                 m, variance = self.mean[part], np.diag(self.covariance)[part]
                 known = len(m) - scale[name] * variance.sum()
                 scale[name] = float(np.clip(known / max(m @ m, 1e-12), MIN_PRIOR, MAX_PRIOR))
-        self.between = 1 / scale["offsets"]
+        self.scale, self.between = scale, 1 / scale["offsets"]
 
     def row(self, phi, family):
         return np.concatenate([phi, [1.0 if family == k else 0.0 for k in self.families], [1.0]])

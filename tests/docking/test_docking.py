@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from naive import Community
+from naive import FEATURES_OF_FEASIBILITY, Community
 from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.feasibility import basis
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -131,9 +132,9 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         assert (mine.feasibility is None) == (theirs.feasibility is None)
         if theirs.feasibility is not None:
             families = np.repeat(world.space.family_keys, world.p.trainers.panel)
-            phi = theirs.feasibility_on.features(theirs.panel.x)
+            phi = basis(theirs.feasibility_on, theirs.panel.x)
             chance = theirs.feasibility.chance(phi, families)
-            shown = [mine.feasibility_features(x) for x in theirs.panel.x]
+            shown = [mine.feasibility_features.first(x, FEATURES_OF_FEASIBILITY) for x in theirs.panel.x]
             rows = zip(shown, families.tolist(), strict=True)
             equal("chance to be made", tick, [mine.feasibility.chance(*row) for row in rows], chance, **LEARNED)
         equal("recent errors", tick, mine.errors, theirs.recent, **LEARNED)
@@ -368,7 +369,7 @@ LEARNING = {
             47,
             FAILING
             | OBSERVED
-            | {"space.properties": 3, "planners.acquisition": "ucb", "trainers.features_growth": 6.0},
+            | {"space.properties": 3, "planners.acquisition": "ucb", "trainers.features_growth": 12.0},
         ),
         (
             51,

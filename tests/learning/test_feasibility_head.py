@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 from mpbf_abm import MaterialsSpace, Parameters, simulate
-from mpbf_abm.learning.feasibility import area, by_chance, fit_feasibility, posterior_mode
+from mpbf_abm.learning.feasibility import COMMON, area, by_chance, fit_feasibility
 from mpbf_abm.model.run import Run
 from mpbf_abm.stats.classification import auc
 
@@ -23,37 +24,67 @@ def problem(n: int = 90, p: int = 5, families: int = 4, seed: int = 0):
     return phi, family, rng.random(n) < ndtr(2 * phi[:, 0] + (family == 3) - 0.5)
 
 
+def plain(phi, family, made, weights: float, offsets: float, rows, keys):
+    """Chance at feature rows in families with a trial: one design matrix, and Newton's method until nothing moves."""
+    known = np.unique(family)
+    x = np.concatenate([phi, family[:, None] == known, np.ones((len(phi), 1))], axis=1)
+    prior, sign = np.diag([weights] * phi.shape[1] + [offsets] * len(known) + [COMMON]), np.where(made, 1.0, -1.0)
+    mode = np.zeros(len(prior))
+    for _ in range(30):
+        f = sign * (x @ mode)
+        pull = norm.pdf(f) / ndtr(f)
+        curvature = x.T @ ((pull * (f + pull))[:, None] * x) + prior
+        mode = mode + np.linalg.solve(curvature, x.T @ (sign * pull) - prior @ mode)
+    at = np.concatenate([rows, keys[:, None] == known, np.ones((len(rows), 1))], axis=1)
+    return ndtr(at @ mode / np.sqrt(1 + np.sum(at * np.linalg.solve(curvature, at.T).T, axis=1))), mode, x
+
+
 # --------------------------------------------------------------------------- the head
 
 
 def test_the_posterior_is_that_of_a_plain_reading():
-    """Slope 0 at the mode, and the inverse of the curvature there, both by finite differences."""
+    """One posterior with given scales, offsets eliminated, against a design matrix; slope 0 at its mode."""
     phi, family, made = problem()
-    x = np.concatenate([phi, family[:, None] == np.unique(family), np.ones((len(phi), 1))], axis=1)
-    prior = np.array([0.7] * 5 + [3.0] * 4 + [0.1])
+    last = replace(fit_feasibility(phi, family, made), prior=0.7, between=1 / 3)
+    order = np.random.default_rng(2).permutation(len(phi))
+    head = fit_feasibility(phi[order], family[order], made[order], last)
+    chance, mode, x = plain(phi, family, made, 0.7, 3.0, phi, family)
+    np.testing.assert_allclose(head.chance(phi, family), chance, atol=1e-6)
+    np.testing.assert_allclose(head.level, mode[-1] + np.append(mode[5:-1], 0.0), atol=1e-6)
 
     def density(w: np.ndarray) -> float:
-        total = -0.5 * sum(p * v * v for p, v in zip(prior, w, strict=True))
-        for row, good in zip(x, made, strict=True):
-            f = sum(a * b for a, b in zip(row, w, strict=True))
-            total += norm.logcdf(f if good else -f)
-        return total
+        precision = np.array([0.7] * 5 + [3.0] * 4 + [COMMON])
+        return norm.logcdf(np.where(made, 1, -1) * (x @ w)).sum() - 0.5 * precision @ w**2
 
-    mean, covariance = posterior_mode(x.astype(float), np.where(made, 1.0, -1.0), prior, np.zeros(10))
-    step = 1e-4 * np.eye(10)
-    slope = [(density(mean + e) - density(mean - e)) / 2e-4 for e in step]
+    slope = [(density(mode + e) - density(mode - e)) / 2e-4 for e in 1e-4 * np.eye(10)]
     np.testing.assert_allclose(slope, 0.0, atol=1e-5)
-    along = np.random.default_rng(1).standard_normal(10)
-    e = 1e-3 * along
-    curvature = (2 * density(mean) - density(mean + e) - density(mean - e)) / 1e-6
-    assert along @ np.linalg.inv(covariance) @ along == pytest.approx(curvature, rel=1e-4)
+
+
+def test_scales_follow_from_the_posterior_and_hold_for_the_next_head():
+    phi, family, made = problem(400)
+    head = first = fit_feasibility(phi, family, made)
+    for _ in range(20):
+        head = fit_feasibility(phi, family, made, head)
+    again = fit_feasibility(phi, family, made, head)
+    assert head.prior == pytest.approx(again.prior, rel=1e-3)
+    effective = 5 - head.prior * np.trace(head.covariance)
+    assert head.prior == pytest.approx(effective / (head.mean @ head.mean), rel=1e-3)
+    elsewhere = fit_feasibility(phi[:, :3], family + 3, made, first)  # other features, and families in part
+    assert elsewhere.covariance.shape == (3, 3)
+    np.testing.assert_allclose(
+        elsewhere.chance(phi[:, :3], family + 3),
+        plain(phi[:, :3], family + 3, made, first.prior, 1 / first.between, phi[:, :3], family + 3)[0],
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(("successes", "failures"), [(3, 0), (0, 9), (20, 5)])
 def test_without_features_the_chance_is_near_the_exact_integral(successes: int, failures: int):
     made = np.arange(successes + failures) < successes
-    head = fit_feasibility(np.zeros((len(made), 0), np.float32), np.zeros(len(made), np.int64), made)
-    total = math.sqrt(head.between + 1.0)  # offset and common mean are one number here
+    trials = np.zeros((len(made), 0), np.float32), np.zeros(len(made), np.int64), made
+    first = fit_feasibility(*trials)
+    head = fit_feasibility(*trials, first)
+    total = math.sqrt(first.between + 1.0)  # offset and common mean are one number here
 
     def weight(f: float) -> float:
         return float(norm.pdf(f / total) * ndtr(f) ** successes * ndtr(-f) ** failures)
@@ -68,10 +99,8 @@ def test_a_family_without_a_trial_has_the_common_mean_and_is_less_sure():
     known, strange = (head.chance(np.zeros((1, 5), np.float32), np.array([key]))[0] for key in (3, 8))
     assert made[family == 3].mean() > made[family != 3].mean()
     assert known > strange
-    x = np.zeros(len(head.mean))
-    x[-1] = 1.0
-    variance = x @ head.covariance @ x + head.between
-    assert strange == pytest.approx(ndtr(head.mean[-1] / math.sqrt(1 + variance)), abs=1e-12)
+    assert strange == pytest.approx(ndtr(head.level[-1] / math.sqrt(1 + head.spread[-1])), abs=1e-12)
+    assert head.spread[-1] > head.between
 
 
 def test_families_are_known_by_their_keys_whatever_their_order():
@@ -131,7 +160,7 @@ def test_without_a_published_failure_nothing_is_learned_and_the_weight_does_noth
         planners__publication_bias=1.0, planners__publication_threshold=-5.0, planners__feasibility_weight=0.0
     )
     assert silent.series.equals(plain.series)
-    assert "feasibility_auc" not in silent.series
+    assert silent.series["feasibility_auc"].isna().all()
     assert math.isnan(silent.summary["feasibility_auc"])
     assert records(silent) == records(plain)
     assert silent.summary["infeasible_share"] > 0.3

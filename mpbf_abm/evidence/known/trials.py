@@ -79,7 +79,7 @@ def failed_share(seed: int, runs: int, bias: float) -> Float:
 # --------------------------------------------------------------------------- injected faults
 
 mutation("one trial in ten is remembered as a success", fit_feasibility, "M10")(
-    lambda right, phi, family, made: right(phi, family, made | (np.arange(len(made)) % 10 == 0))
+    lambda right, phi, family, made, last=None: right(phi, family, made | (np.arange(len(made)) % 10 == 0), last)
 )
 mutation("scores count from zero, not from the least", by_chance, "M10")(
     lambda _, scores, chance, weight: np.asarray(scores * chance**weight, np.float32)
