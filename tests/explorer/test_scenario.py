@@ -220,9 +220,13 @@ def test_an_address_has_a_limit_and_so_has_a_line_about_it():
 
 def test_an_address_names_its_version_and_one_that_is_not_understood_is_no_scenario():
     s = scenario(WHAT_IF)
-    assert s.address() == f"v=1&{s.address().removeprefix('v=1&')}"
-    assert from_address(s.address().removeprefix("v=1&")) == s
-    assert Scenario().address() == "v=1"
+    assert s.address() == f"v=2&{s.address().removeprefix('v=2&')}"
+    assert from_address(s.address().removeprefix("v=2&")) == s
+    assert Scenario().address() == "v=2"
+    # The presets of an earlier address have other names now.
+    assert from_address("v=1&preset=quick&ticks=30") == from_address("v=2&preset=single-quick&ticks=30")
+    assert from_address("v=1&ticks=30").preset == "single-default"
+    assert from_address("v=1&preset=null").preset == "null"
     assert lines("v=2&ticks=3&a_later_switch=on") == {
         "": "v = '2': the address is of another version of this page, which reads version 1"
     }

@@ -66,7 +66,7 @@ def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
     assert said["faults"] == {"faults": [{"control": "planners.exploration", "line": line}]}
     assert said["status"]["words"] == f"Cannot be run: {line}"
     assert not said["status"]["running"]
-    for query in ("v=2", "ticsk=30"):
+    for query in ("v=3", "ticsk=30"):
         said, _ = told(lambda visit, query=query: visit.arrive(query))
         assert said["status"]["words"].startswith("Cannot be run: ")
         assert said["fill"]["run"] is False

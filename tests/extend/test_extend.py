@@ -117,7 +117,6 @@ def test_rules_of_all_kinds_act_together(additions: Any) -> None:
 def test_a_study_in_several_processes_knows_all_of_them(tmp_path: Path, additions: Any) -> None:
     study = Study(
         name="own",
-        preset="single-quick",
         ticks=TICKS,
         parameters={**SMALL.changed(), "planners.acquisition": "boldest"},
         policies=[Policy("open_results", start=2)],

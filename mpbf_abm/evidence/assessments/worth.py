@@ -66,7 +66,7 @@ def arms(p: Parameters) -> dict[str, Changes]:
         "no outer loop": {"coupling.outer_loop": 0.0},
         "no correction by results": {"coupling.correction": 0.0},
         NONE: {"trainers.objective": "none"},
-        OWN: {"trainers.corpus": "own"} | structures,
+        OWN: {"trainers.corpus": "own", **structures},
         HALF: fewer | {"coupling.outer_loop": p.coupling.outer_loop / 2},
         ONE: one,
         LOST: one,
