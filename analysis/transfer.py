@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,7 @@ class Laboratory:
     """A world without agents, in which records are entered and learners trained on some of them."""
 
     def __init__(self, p: Parameters, seed: int) -> None:
+        refuse(p.trainers.head != "bayesian", f"trainers.head = {p.trainers.head}: only bayesian heads are measured")
         shown = bool(p.space.observed_dims) and p.trainers.corpus == "reachable"
         changes = ALONE | {"founding.structures": STRUCTURES if shown else 0, "curators.structures": 0}
         self.p, self.seed, self.batch = p, seed, 0
@@ -110,17 +112,24 @@ class Laboratory:
         rows = world.commons.append(**labelled, property=np.int8(number), **entered)
         return np.arange(rows.start, rows.stop)
 
-    def encoder(self, rows: Int, objective: str = "masked", structures: bool = False, **taught: object) -> Encoder:
-        """Train an encoder on records, on structures too, and by the slopes of a `teacher` with a `weight`."""
-        p, world, more = self.p.trainers, self.world, np.arange(len(self.world.structures) if structures else 0)
-        teacher, weight = taught.get("teacher"), taught.get("weight", 0.0)
+    def encoder(
+        self,
+        rows: Int,
+        objective: str = "masked",
+        *,
+        structures: bool = False,
+        teacher: Fitted | None = None,
+        weight: float = 0.0,
+    ) -> Encoder:
+        """Train an encoder on records, on structures too, and by the slopes of a teacher to some weight."""
+        world, more = self.world, np.arange(len(self.world.structures) if structures else 0)
         world.p = world.p.replace("trainers.supervised", weight)
-        corpus = Corpus(rows, more, (teacher,) if weight else ())
-        k = max(1, p.latent_dims)
-        return encode(world, corpus, objective, k, p.invariance)
+        teachers: Any = [teacher] if weight else ()
+        corpus = Corpus(rows, more, teachers)
+        return encode(world, corpus, objective, self.p.trainers.latent_dims, self.p.trainers.invariance)
 
     def fit(
-        self, encoder: Encoder, rows: Int, features: Fitted | None = None, own: int = 0, lineage: int = 0
+        self, encoder: Encoder, rows: Int, features: Fitted | None = None, *, own: int = 0, lineage: int = 0
     ) -> Fitted:
         """Fit a head on records: with features and width of its own, or with given ones."""
         world = self.world
@@ -130,8 +139,9 @@ class Laboratory:
             if lacks_width(world, lineage):
                 choose_width(world, encoder, lineage, record_descriptors(world, rows), *labels(world, rows))
             weights, phase = head_features(world, encoder, lineage, 1.0, len(rows))
-            return Fitted(fit(world, rows, weights, phase), weights, phase)
-        return replace(features, head=fit(world, rows, features.weights, features.phase))
+        else:
+            weights, phase = features.weights, features.phase
+        return Fitted(cast(Head, fit(world, rows, weights, phase)), weights, phase)
 
     def left(self, model: Fitted, rows: Int) -> tuple[Float32, Float, Float]:
         """Features of records, what a model leaves of their labels, and their variances."""
@@ -179,7 +189,9 @@ def others(p: Parameters, seed: int) -> tuple[Errors, Errors, list[float]]:
     own = [lab.enter("train", t, only(MEASUREMENT, max(LABELS))) for t in range(T)]
     again = [lab.enter("again", t, only(MEASUREMENT, max(LABELS))) for t in range(T)]
     scratch = {(t, n): lab.errors(lab.fit(lab.encoder(own[t][:n]), own[t][:n]), t) for t in range(T) for n in LABELS}
-    square, absolute, related = defaultdict(list), defaultdict(list), []
+    square: Errors = defaultdict(list)
+    absolute: Errors = defaultdict(list)
+    related: list[float] = []
 
     def note(arm: str, n: int, t: int, model: Fitted) -> None:
         for ratios, error, before in zip((square, absolute), lab.errors(model, t), scratch[t, n], strict=True):
@@ -215,7 +227,8 @@ def show_others(p: Parameters, seeds: Sequence[int]) -> str:
     found = [others(p, seed) for seed in seeds]
     rows = []
     for arm, n in found[0][0]:
-        each, mean = ([np.array(world[k][arm, n]) for world in found] for k in (0, 1))
+        each = [np.array(world[0][arm, n]) for world in found]
+        mean = [np.array(world[1][arm, n]) for world in found]
         kin = [
             spearmanr(r, world[2]).statistic
             for r, world in zip(each, found, strict=True)
@@ -248,7 +261,8 @@ def same(p: Parameters, seed: int) -> tuple[Errors, list[float]]:
     list of float
         Correlation of true and simulated values, by property.
     """
-    lab, ratios, agree = Laboratory(p, seed), defaultdict(list), []
+    lab, agree = Laboratory(p, seed), []
+    ratios: Errors = defaultdict(list)
     for t in range(lab.world.space.properties):
         plenty = lab.enter("plenty", t, only(SIMULATION, PLENTY))
         own = lab.enter("train", t, only(MEASUREMENT, max(LABELS)))
