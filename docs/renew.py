@@ -62,6 +62,7 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.linalg", "FLAT", "eigenvalue, against the largest, up to which data do not span a direction"),
     ("learning.encoders", "RIDGE", "floor of the spread of a direction against the largest"),
     ("learning.heads", "EVIDENCE_STEPS", "updates of noise and prior by evidence"),
+    ("learning.heads", "LEAST", "labels from which on noise and prior are fitted by evidence"),
     ("learning.kernels", "NOISE", "variance of a Gaussian process's misfit beside its kernel's 1"),
     ("learning.kernels", "MIN_SCALE", "least scale of the labels of a Gaussian process, in property sd"),
     ("learning.kernels", "SHORTER", "prior sd of the logarithm of a learned length, below its centre"),

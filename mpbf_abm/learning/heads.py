@@ -10,6 +10,7 @@ from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
 
 EVIDENCE_STEPS = 2  # six change errors on a panel by less than a thousandth
+LEAST = 8  # labels of which evidence can tell noise and prior; of fewer it makes near certainty
 MIN_NOISE, MAX_NOISE = 1e-4, 4.0
 MIN_PRIOR, MAX_PRIOR = 1e-2, 1e4
 
@@ -179,7 +180,8 @@ def fit_head(
     offset_shrink : float
         Records at which the offset counts half; 0 leaves it as the mean.
     steps : int
-        Updates of noise and prior; one is enough from values that were fitted before.
+        Updates of noise and prior; one is enough from values that were fitted before. None with fewer than LEAST
+        labels, which keep the starting values.
 
     Notes
     -----
@@ -192,6 +194,7 @@ def fit_head(
         return Head(np.zeros(p), np.eye(p) / prior, noise, prior, 0.0)
     offset = float(np.average(value, weights=1.0 / (noise + variance))) * n / (n + offset_shrink)
     target = value - offset
+    steps = steps if n >= LEAST else 0
     for step in range(steps + 1):
         weight = 1.0 / (noise + variance)
         last = step == steps

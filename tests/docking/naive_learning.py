@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
 
-RIDGE, FLAT, EVIDENCE_STEPS, MATERN = 0.001, 1e-6, 2, 5
+RIDGE, FLAT, EVIDENCE_STEPS, LEAST, MATERN = 0.001, 1e-6, 2, 8, 5
 RIDGE_OF_MIXTURES, EM_STEPS = 1e-6, 20
 MIN_NOISE, MAX_NOISE, MIN_PRIOR, MAX_PRIOR = 1e-4, 4.0, 0.01, 1e4
 
@@ -199,7 +199,8 @@ class Head:
             return
         weight = 1 / (self.noise + variances)
         self.offset = (weight * labels).sum() / weight.sum() * n / (n + shrink)
-        for _ in range(EVIDENCE_STEPS if last is None else 1):
+        steps = EVIDENCE_STEPS if last is None else 1
+        for _ in range(steps if n >= LEAST else 0):
             w = self._posterior(phi, labels, variances)
             error = labels - self.offset - phi @ self.mean
             known = 1 + width - self.prior * np.trace(self.covariance)

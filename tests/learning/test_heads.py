@@ -172,6 +172,18 @@ def test_evidence_stays_within_its_limits(scale: float) -> None:
     assert np.isfinite(head.predict(other)).all()
 
 
+def test_evidence_of_a_few_labels_does_not_make_a_head_certain() -> None:
+    """One label is its own mean: nothing is left to tell noise from, and nothing to tell how large weights are."""
+    phi, y, variance, other = problem(30)
+    for n in (1, 2, 7):
+        head = fit_head(phi[:n], y[:n], variance[:n])
+        assert (head.noise, head.prior) == (0.3, 1.0)
+        assert head.predict(other)[1].min() > 0.3
+        started = fit_head(phi[:n], y[:n], variance[:n], noise=0.2, prior=3.0, steps=1)
+        assert (started.noise, started.prior) == (0.2, 3.0)
+    assert fit_head(phi[:8], y[:8], variance[:8]).noise != 0.3
+
+
 def test_a_calibrated_head_covers_as_it_claims() -> None:
     """The learner's own model of the data holds here, so 68 % must mean 68 %."""
     rng = np.random.default_rng(7)
