@@ -409,12 +409,12 @@ class TrainerParameters(Group):
     )
     features_growth: float = _p(
         "random features per square root of scale times training records; 0: p_0, whatever the records",
-        6.0,
+        5.0,
         0,
         100,
         unit="features",
     )
-    features_most: int = _p("most random features where they grow with the records", 224, 32, 4_096, unit="features")
+    features_most: int = _p("most random features where they grow with the records", 192, 32, 4_096, unit="features")
     bias_features: int = _p(
         "random features of a head for what simulated labels hold beside the property; 0: none",
         0,
@@ -467,7 +467,7 @@ class TrainerParameters(Group):
     harmonisation: float = _p("strength of the correction of simulated labels by estimated bias", 0.3, 0, 1)
     labels: Literal["all", "simulated", "measured"] = _p("label kinds that trainers learn from", "all", unit="name")
     panel: int = _p(
-        "materials per family on which a model's family values are judged", 16, 1, 256, unit="materials", source=DESIGN
+        "materials per family on which a model's family values are judged", 12, 1, 256, unit="materials", source=DESIGN
     )
     fresh_floor: float = _p("least share of a training sample that is recent and not model-generated", 0.0, 0, 1)
     physical_prior: bool = _p("whether the simulated property is the prior mean of the head", False, unit="switch")
@@ -487,7 +487,7 @@ class PlannerParameters(Group):
     count: int = _p("number of planners (labs)", 40, 0, 100_000, unit="agents", source=DESIGN)
     experiments: float = _p(
         "experiments per planner, on average",
-        1.0,
+        0.9,
         0,
         1_000,
         unit="experiments/tick",
@@ -537,7 +537,7 @@ class PlannerParameters(Group):
     )
     kappa: float = _p("weight of the claimed sd in upper-confidence and ranking rules", 1.0, 0, 10)
     feasibility_weight: float = _p(
-        "power of the chance that a candidate can be made in its score; 0: what fails is not learned", 0.0, 0, 100
+        "power of the chance that a candidate can be made in its score; 0: what fails is not learned", 1.0, 0, 100
     )
     proxy: float = _p("weight of a misaligned objective in candidate scores", 0.0, 0, 1)
     repeats: bool = _p("whether materials with a published test may be tried again", False, unit="switch")
@@ -952,7 +952,9 @@ SINGLE: dict[str, Any] = {
     "trainers.features_most": 400,
     "trainers.corpus": "sample",
     "trainers.width": "fixed",
+    "trainers.panel": 16,
     "planners.experiments": 0.2,
+    "planners.feasibility_weight": 0.0,
 }
 
 NULL: dict[str, Any] = {
@@ -988,8 +990,8 @@ NULL: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {
-        "trainers.features_growth": 5.0,
-        "trainers.features_most": 160,
+        "trainers.features_growth": 4.0,
+        "trainers.features_most": 128,
         "trainers.panel": 8,
         "planners.candidates": 12,
     },

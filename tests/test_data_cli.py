@@ -40,7 +40,7 @@ def mpbf(capsys, tmp_path, monkeypatch):
 def test_a_table_is_reported(mpbf):
     code, out, err = mpbf("good.csv", *COLUMNS, "--simulated=pbe", "--year=year", "--family=kind", "--unit=eV")
     assert code == 0
-    refused = "mpbf: a run of the preset default on this table would be refused: founding.records = 2000 test"
+    refused = "mpbf: a run of the preset default on this table would be refused: founding.records = 1000 test"
     assert refused in err
     assert out.startswith("good.csv: 14 rows, 0 left out, 2 merged, 12 materials")
     assert "years 1980 to 2001" in out
@@ -100,10 +100,11 @@ def test_faulty_rows_are_told_beside_the_report(mpbf):
     code, out, err = mpbf("bad.csv", *COLUMNS, "--drop")
     assert code == 0
     assert "2 left out" in out
-    *rows, horizon, founding = err.splitlines()
+    *rows, each, horizon, founding = err.splitlines()
     assert len(rows) == 2
+    assert "40 experiments per tick" in each
     refused = "mpbf: a run of the preset default on this table would be refused:"
-    assert horizon.startswith(f"{refused} 960 experiments")
+    assert horizon.startswith(f"{refused} 4800 experiments")
     assert founding.startswith(f"{refused} founding.records")
 
 

@@ -131,6 +131,8 @@ class FoundationModel:
         The trainer's model whose features that stands on.
     feasibility_auc : float
         Area under the ROC curve of that on the panel, NaN without.
+    steering : tuple or None
+        Perceived steering fidelity, and what it followed from.
     mixture : Mixture or None
         Latent Gaussians fitted to the sample, once they are drawn from.
     """
@@ -163,6 +165,7 @@ class FoundationModel:
     feasibility_on: FoundationModel | None = None
     feasibility_auc: float = float("nan")
     mixture: Mixture | None = field(default=None, init=False, repr=False)
+    steering: tuple[Any, Any, float] | None = field(default=None, init=False, repr=False)
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)
     _over: Any = field(default=None, init=False, repr=False)  # until predictions move, as the next
     _reach: Any = field(default=None, init=False, repr=False)

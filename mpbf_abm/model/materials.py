@@ -92,7 +92,12 @@ class Observation:
     @cached_property
     def _kept(self) -> Float32 | None:
         """Noise of all materials, where that is not too much to keep (N, d)."""
-        return self._drawn(self.keys) if len(self.keys) * self.width <= KEPT_NOISE else None
+        return self._drawn(self.keys) if self.keeps else None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the noise of all materials is not too much to keep."""
+        return len(self.keys) * self.width <= KEPT_NOISE
 
 
 @dataclass(frozen=True, repr=False)
@@ -377,6 +382,10 @@ class MaterialsSpace(Shown):
         -------
         float32 (n, d)
         """
+        if gains is None and self._unturned is not None:
+            out, gauge = self._unturned[materials], self.ambient["gauge"]
+            out[:, gauge] += self._amplified(view[:, : self.dims["gauge"]] * np.float32(self.gauge_amplitude))
+            return out
         out = self.clear_rows(materials, view)
         if gains is not None:
             out *= gains
@@ -388,19 +397,35 @@ class MaterialsSpace(Shown):
             out += noise
         return out
 
+    @cached_property
+    def _unturned(self) -> Float32 | None:
+        """Descriptors of all materials at gauge 0, where their noise is kept and is the same in every view (N, d)."""
+        if self.observation is None or self.observation.view_noise > 0 or not self.observation.keeps:
+            return None
+        every = np.arange(self.size)
+        out = self.clear_rows(every, np.zeros((self.size, self.view_dims), np.float32))
+        out += self.observation.noise(every)
+        return out
+
+    def _amplified(self, blocks: Float32) -> Float32:
+        """Columns of blocks as they are observed, without noise (n, k)."""
+        if (seen := self.observation) is not None:
+            if seen.curvature:
+                blocks += np.float32(seen.curvature) * np.tanh(blocks)
+            blocks *= np.float32(seen.signal)
+        return blocks
+
     def clear_rows(self, materials: Int, view: Float32) -> Float32:
         """Ambient descriptors without noise (n, d); see :meth:`ambient_rows`."""
         left, right = self.ambient["gauge"].start, self.ambient["gauge"].stop
-        end, seen = self.block_width, self.observation
+        end = self.block_width
         out = np.empty((len(materials), self.width), np.float32)
         stored = self.descriptors[materials]
         out[:, :left] = stored[:, :left]
         np.multiply(view[:, : right - left], np.float32(self.gauge_amplitude), out=out[:, left:right])
         out[:, right:end] = stored[:, left:]
-        if seen is not None:
-            if seen.curvature:
-                out[:, :end] += np.float32(seen.curvature) * np.tanh(out[:, :end])
-            out[:, :end] *= np.float32(seen.signal)
+        if self.observation is not None:
+            self._amplified(out[:, :end])
             out[:, end:] = 0.0
         return out
 

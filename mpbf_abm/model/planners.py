@@ -159,11 +159,12 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     scores = in_order(n, C)  # without a model, as by rule random, the first keyed draw is made
     phi: dict[int, tuple[Int, Float32]] = {}
     if (model >= 0).any():
-        gauge = candidate_gauges(world, planner, wave, C)
+        gauge = candidate_gauges(world, planner, wave, C).reshape(n * C, -1)
+        x = world.space.ambient_rows(candidates.ravel(), gauge).reshape(n, C, -1)
     for m in distinct(model[model >= 0]).tolist():
         rows = np.flatnonzero(model == m)
         mean[rows], sd[rows], scores[rows], features = judge(
-            world, served[m], candidates[rows], gauge[rows], planner[rows], wave[rows]
+            world, served[m], candidates[rows], x[rows], planner[rows], wave[rows]
         )
         phi[m] = rows, features
     if p.proxy > 0:
@@ -282,12 +283,12 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
 
 
 def judge(
-    world: World, model: FoundationModel, candidates: Int, gauge: Float32, planner: Int, wave: Int
+    world: World, model: FoundationModel, candidates: Int, x: Float32, planner: Int, wave: Int
 ) -> tuple[Float32, Float32, Float32, Float32]:
-    """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
+    """Predict candidates, shown as x (n, C, d), and score them by the acquisition rule: mean, sd, scores, features."""
     p, rule = world.p.planners, RULES[world.p.planners.acquisition]
     n, C = candidates.shape
-    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.view_dims))
+    x = x.reshape(n * C, -1)
     phi = model.features(x)
     pairs = world.space.pairs(model.of_property, candidates)
     base = world.truth.simulated[pairs] if model.simulated_base else np.float32(0)

@@ -74,8 +74,10 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
 # --------------------------------------------------------------------------- how models weigh families
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    o = agreement(model.median_gap, world.truth.mad[model.of_property])
-    return steering_of(world.p.layers, o, world.p.coupling.correction, model.diagnosis.tradeoff)
+    f, state = world.p.layers, (model.median_gap, world.truth.mad[model.of_property], world.p.coupling.correction)
+    if model.steering is None or model.steering[0] is not f or model.steering[1] != state:
+        model.steering = f, state, steering_of(f, agreement(*state[:2]), state[2], model.diagnosis.tradeoff)
+    return model.steering[2]
 
 
 def family_values(world: World, models: list[FoundationModel]) -> Float:
