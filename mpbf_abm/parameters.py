@@ -414,7 +414,7 @@ class TrainerParameters(Group):
         100,
         unit="features",
     )
-    features_most: int = _p("most random features where they grow with the records", 192, 32, 4_096, unit="features")
+    features_most: int = _p("most random features where they grow with the records", 160, 32, 4_096, unit="features")
     bias_features: int = _p(
         "random features of a head for what simulated labels hold beside the property; 0: none",
         0,
@@ -467,7 +467,7 @@ class TrainerParameters(Group):
     harmonisation: float = _p("strength of the correction of simulated labels by estimated bias", 0.3, 0, 1)
     labels: Literal["all", "simulated", "measured"] = _p("label kinds that trainers learn from", "all", unit="name")
     panel: int = _p(
-        "materials per family on which a model's family values are judged", 12, 1, 256, unit="materials", source=DESIGN
+        "materials per family on which a model's family values are judged", 10, 1, 256, unit="materials", source=DESIGN
     )
     fresh_floor: float = _p("least share of a training sample that is recent and not model-generated", 0.0, 0, 1)
     physical_prior: bool = _p("whether the simulated property is the prior mean of the head", False, unit="switch")
@@ -991,7 +991,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {
         "trainers.features_growth": 4.0,
-        "trainers.features_most": 128,
+        "trainers.features_most": 112,
         "trainers.panel": 8,
         "planners.candidates": 12,
     },

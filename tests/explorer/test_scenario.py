@@ -227,8 +227,8 @@ def test_an_address_names_its_version_and_one_that_is_not_understood_is_no_scena
     assert from_address("v=1&preset=quick&ticks=30") == from_address("v=2&preset=single-quick&ticks=30")
     assert from_address("v=1&ticks=30").preset == "single-default"
     assert from_address("v=1&preset=null").preset == "null"
-    assert lines("v=2&ticks=3&a_later_switch=on") == {
-        "": "v = '2': the address is of another version of this page, which reads version 1"
+    assert lines("v=3&ticks=3&a_later_switch=on") == {
+        "": "v = '3': the address is of another version of this page, which reads version 2"
     }
     assert lines("ticsk=3&utm_source=x") == {"": "unknown entry 'ticsk' of the address; did you mean 'ticks'?"}
     assert from_address("ticks=3&tab=network", ["tab"]).ticks == 3
