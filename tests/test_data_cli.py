@@ -102,9 +102,9 @@ def test_faulty_rows_are_told_beside_the_report(mpbf):
     assert "2 left out" in out
     *rows, each, horizon, founding = err.splitlines()
     assert len(rows) == 2
-    assert "40 experiments per tick" in each
+    assert "36 experiments per tick" in each
     refused = "mpbf: a run of the preset default on this table would be refused:"
-    assert horizon.startswith(f"{refused} 4800 experiments")
+    assert horizon.startswith(f"{refused} 4320 experiments")
     assert founding.startswith(f"{refused} founding.records")
 
 

@@ -414,8 +414,9 @@ def rounded(best: Float) -> Parameters:
 
 
 def assignments(p: Parameters) -> list[str]:
-    """Return the options of a command that make a community from the defaults."""
-    return [f"--set {path}={value:g}" for path, value in p.changed().items()]
+    """Return the options of a command that make a community from the preset single-default."""
+    single = Parameters.preset("single-default").flat()
+    return [f"--set {path}={value:g}" for path, value in p.flat().items() if value != single[path]]
 
 
 def run_all(run: Run, *, trajectories: int, points: int, second: int, seed: int) -> tuple[Results, list[Wave]]:

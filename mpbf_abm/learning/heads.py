@@ -194,7 +194,7 @@ def fit_head(
         return Head(np.zeros(p), np.eye(p) / prior, noise, prior, 0.0)
     offset = float(np.average(value, weights=1.0 / (noise + variance))) * n / (n + offset_shrink)
     target = value - offset
-    steps = steps if n >= LEAST else 0
+    steps = steps if n >= LEAST or p == 1 else 0
     for step in range(steps + 1):
         weight = 1.0 / (noise + variance)
         last = step == steps

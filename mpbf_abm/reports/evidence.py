@@ -126,7 +126,7 @@ def calibration_blocks(best: Mapping[str, Parameters], seed: int, tables: Mappin
     """Return the blocks of a calibration's page: commands that compare its best parameters with facts, and tables."""
     from mpbf_abm.evidence.calibration import assignments  # it imports the emulator
 
-    call = f"mpbf validate --data DATA --seed {seed}"
+    call = f"mpbf validate --preset single-default --data DATA --seed {seed}"
     text = {name: f"```bash\n{call} {' '.join(assignments(p))}\n```\n" for name, p in best.items()}
     for name, frame in tables.items():
         text[name] = markdown_table(list(frame.columns), [[*map(_cell, row)] for row in frame.itertuples(index=False)])

@@ -200,7 +200,7 @@ class Head:
         weight = 1 / (self.noise + variances)
         self.offset = (weight * labels).sum() / weight.sum() * n / (n + shrink)
         steps = EVIDENCE_STEPS if last is None else 1
-        for _ in range(steps if n >= LEAST else 0):
+        for _ in range(steps if n >= LEAST or width == 1 else 0):
             w = self._posterior(phi, labels, variances)
             error = labels - self.offset - phi @ self.mean
             known = 1 + width - self.prior * np.trace(self.covariance)

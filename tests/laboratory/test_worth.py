@@ -72,7 +72,7 @@ def test_a_curve_needs_three_points_and_some_width():
 @pytest.mark.parametrize(
     ("changes", "name", "why"),
     [
-        ({}, OWN, "the community is so"),
+        ({"trainers.corpus": "own"}, OWN, "the community is so"),
         ({"trainers.objective": "none"}, NONE, "the community is so"),
         ({"curators.count": 0}, "a quarter of the founding records, no curators", "curators.count = 0"),
         ({"planners.count": 0}, "no outer loop", "planners.count = 0"),
@@ -110,7 +110,7 @@ def test_a_real_community_is_measured_and_drawn(monkeypatch):
     assert measure(setting, (LOST, 1)) != measure(setting, (BASE, 1))
     assert found.tables["learning_curve"]["records"].tolist() == list(sizes)
     assert (found.tables["learning_curve"]["labels"].diff().dropna() > 0).all()
-    assert {f.measure: f.reading for f in found.findings}[OWN] == "left out: the community is so"
+    assert {f.measure: f.reading for f in found.findings}["no structures"] == "left out: the community is so"
     assert len(draw(found).axes) == len(OUTCOMES) + 1
 
 

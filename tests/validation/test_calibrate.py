@@ -236,7 +236,7 @@ def test_the_command_prints_its_tables_and_renews_a_page(
     for name in names:
         block = text.split(f"<!-- result:{name} -->\n")[1].split("<!-- /result -->")[0]
         assert block.strip() in out
-    assert text.count("mpbf validate --data DATA --seed 1001 --set ") == 2
+    assert text.count("mpbf validate --preset single-default --data DATA --seed 1001 --set ") == 2
     held_out = text.split("<!-- result:even -->\n")[1].split("<!-- /result -->")[0].splitlines()[2:]
     assert [row.split(" | ")[0].strip("| ") for row in held_out] == [
         str(fact.number) for fact in FACTS if fact.number % 2 == 0 for _ in fact.components
