@@ -80,7 +80,7 @@ FACTORS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-def parameters(values: dict[str, Any], preset: str = "quick") -> Parameters:
+def parameters(values: dict[str, Any], preset: str = "single-quick") -> Parameters:
     """Return the parameters of a draw."""
     changes = {path: value for name, value in values.items() for path in FACTORS[name][1]}
     return Parameters.preset(preset).updated(changes)

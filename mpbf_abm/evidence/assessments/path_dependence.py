@@ -322,7 +322,7 @@ PATH = Assessment("path", "How path-dependent is the community?", tasks, measure
 OUTCOMES = (*MEASURED, "oracle gain", "informed gain")
 
 
-def world_outcomes(run: RunInput, preset: str = "quick") -> dict[str, float]:
+def world_outcomes(run: RunInput, preset: str = "single-quick") -> dict[str, float]:
     """Return the numbers of one world, as a study's model; ``gamma`` is the reinforcement of all agents."""
     values = dict(run.values)
     gamma = values.pop("gamma", None)
