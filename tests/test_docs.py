@@ -418,7 +418,15 @@ def examples(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if examples(p)], ids=name)
+def with_examples():
+    """Return documents with examples; the tutorial's, which take longest, wait for the night."""
+    late = pytest.mark.nightly
+    return [
+        pytest.param(p, id=name(p), marks=late if p.parent.name == "tutorial" else ()) for p in DOCUMENTS if examples(p)
+    ]
+
+
+@pytest.mark.parametrize("path", with_examples())
 def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "example"}

@@ -76,7 +76,7 @@ def built(read: Read, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     return folder
 
 
-SOON = ("flows", "phase", "early")  # figures of different kinds; the others wait for the night
+SOON = ("phase", "early")  # figures of different kinds; the others wait for the night
 NAMES = [name if name in SOON else pytest.param(name, marks=pytest.mark.nightly) for name in FIGURES]
 
 

@@ -74,7 +74,10 @@ def test_pages_are_filled_and_their_figures_small(name: str):
     assert f"[{name}.py](worked/{name}.py)" in (ROOT / "analysis" / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "rows", "ticks"), [("gaps", 500, 2), ("alloys", 10**6, 15), ("cuprates", 1_000, 2)])
+@pytest.mark.parametrize(
+    ("name", "rows", "ticks"),
+    [("gaps", 500, 2), pytest.param("alloys", 10**6, 15, marks=pytest.mark.nightly), ("cuprates", 1_000, 2)],
+)
 def test_a_command_renews_its_page(
     name: str,
     rows: int,
