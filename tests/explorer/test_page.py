@@ -118,6 +118,8 @@ def test_a_policy_changes_only_the_what_if_and_nothing_at_strength_0(page, addre
     expect(page).to_have_url(re.compile(r"exploration_floor:start=6,strength=0\.8"))
     settled(page)
     expect(page.locator('[data-arm="what-if"]').first).to_be_visible()
+    card = page.locator('[data-outcome="families_d1"][data-arm="baseline"]').first
+    expect(card).to_have_attribute("data-value", re.compile(f"^{re.escape(str(plain))}"))
     assert number(page, arm="baseline") == plain
     assert number(page, arm="what-if") == pytest.approx(mean_of(WHAT_IF, what_if=True))
     assert number(page, arm="what-if") != plain
