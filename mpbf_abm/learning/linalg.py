@@ -40,6 +40,15 @@ def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
     return out
 
 
+def first_features(phi: Float32, count: int) -> Float32:
+    """Return the features of a smaller head (n, count + 1), which are the first of a larger one's (n, p + 1)."""
+    if phi.shape[1] == count + 1:
+        return phi
+    out: Float32 = np.ones((len(phi), count + 1), np.float32)
+    np.multiply(phi[:, :count], np.float32(np.sqrt((phi.shape[1] - 1) / count)), out=out[:, :count])
+    return out
+
+
 @kernel
 def quadratic(phi: Float32, covariance: Float32) -> Float32:
     """Return the latent variance ``phi Sigma phi'`` of each row (n,)."""

@@ -29,7 +29,7 @@ from mpbf_abm.model.training import (
     fitted,
     head_features,
     lacks_width,
-    shown,
+    panel_features,
     training_rows,
 )
 from mpbf_abm.model.world import World
@@ -89,11 +89,11 @@ def diagnose(world: World, model: FoundationModel, shared: dict[tuple[Any, ...],
     uniform = np.full(K, 1.0 / K)
     T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
     on, maps, part = (model.lineage, encoder, model.head), (model.weights, model.phase), panel.part
-    turned = model.head.centred(shown(world, on, panel.x_turned, maps, shared, "turned"))
+    turned = model.head.centred(panel_features(world, on, panel.x_turned, maps, shared, "turned"))
     plain = model.head.centred(model.panel_phi[part])
     strained = panel.x[part].copy()
     strained[:, space.causal] += np.float32(STRAIN)
-    moved = model.head.centred(shown(world, on, strained, maps, shared, "strained"))
+    moved = model.head.centred(panel_features(world, on, strained, maps, shared, "strained"))
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
     reference = reference_error(world, model, mse)
     return Diagnosis(
@@ -126,9 +126,8 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     own = rows[world.commons.property[rows] == model.of_property]
     corpus = encoder_corpus(world, model.trainer, own if world.p.trainers.corpus == "own" else rows)
     encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
-    rows = own
-    weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
-    head, pairs = fit(world, rows, weights, phase), world.space.pairs(model.of_property, model.panel.materials.ravel())
+    weights, phase = head_features(world, encoder, model.lineage, 1.0, len(own))
+    head, pairs = fit(world, own, weights, phase), world.space.pairs(model.of_property, model.panel.materials.ravel())
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
         mean = mean + world.truth.simulated[pairs]

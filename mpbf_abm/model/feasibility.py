@@ -9,6 +9,7 @@ from mpbf_abm.arrays import Float32, Int
 from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.learning.feasibility import FEATURES, area, by_chance, fit_feasibility
 from mpbf_abm.learning.gaussian import GaussianProcess
+from mpbf_abm.learning.linalg import first_features
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.training import record_descriptors
@@ -49,9 +50,7 @@ def basis(model: FoundationModel, x: Float32, phi: Float32 | None = None) -> Flo
     count = min(FEATURES, len(model.phase))
     if phi is None or not 0 < count < phi.shape[1]:
         return model.head.features(x, model.weights[:, :count], model.phase[:count])
-    out = np.ones((len(phi), count + 1), np.float32)
-    np.multiply(phi[:, :count], np.float32(np.sqrt((phi.shape[1] - 1) / count)), out=out[:, :count])
-    return out
+    return first_features(phi, count)
 
 
 def weigh_by_chance(
@@ -74,8 +73,9 @@ def weigh_by_chance(
         or RULES[p.acquisition].draws == "order"
     ):
         return scores
-    stands_on = basis(model.feasibility_on, x, phi)
-    chance = model.feasibility.chance(stands_on, space.family_keys[space.family[candidates.ravel()]])
+    on = model.feasibility_on
+    rows = basis(on, x, phi if on.encoder is model.encoder else None)
+    chance = model.feasibility.chance(rows, space.family_keys[space.family[candidates.ravel()]])
     return by_chance(scores, chance.reshape(candidates.shape), p.feasibility_weight)
 
 

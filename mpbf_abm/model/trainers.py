@@ -22,8 +22,8 @@ from mpbf_abm.model.training import (
     fit,
     head_features,
     lacks_width,
+    panel_features,
     record_descriptors,
-    shown,
     targets,
     training_rows,
 )
@@ -194,7 +194,7 @@ def train_head(
         shared[key] = weights, phase, fit(world, rows, weights, phase, **start)
     weights, phase, head = shared[key]
     base = p.physical_prior or p.delta_learning
-    phi = shown(world, (lineage, encoder, head), panel.x, (weights, phase), shared, "panel")
+    phi = panel_features(world, (lineage, encoder, head), panel.x, (weights, phase), shared, "panel")
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[space.pairs(number, panel.materials.ravel())]

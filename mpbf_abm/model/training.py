@@ -14,7 +14,7 @@ from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, coordinates, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head, log_evidence
-from mpbf_abm.learning.linalg import features
+from mpbf_abm.learning.linalg import features, first_features
 from mpbf_abm.learning.models import FoundationModel, frequencies, gradient_moment
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
@@ -247,7 +247,7 @@ def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value
     world.widths[lineage] = max(WIDTHS, key=evidence)
 
 
-def shown(
+def panel_features(
     world: World,
     model: tuple[int, Encoder, Head | GaussianProcess],
     x: Float32,
@@ -278,11 +278,7 @@ def shown(
     full: Float32 = known.get(key, np.zeros((0, 0), np.float32))
     if full.shape[1] <= count:
         known[key] = full = features(x, *maps)
-    if full.shape[1] == count + 1:
-        return full
-    out: Float32 = np.ones((len(x), count + 1), np.float32)
-    np.multiply(full[:, :count], np.float32(math.sqrt((full.shape[1] - 1) / count)), out=out[:, :count])
-    return out
+    return first_features(full, count)
 
 
 def fit(world: World, rows: Int, weights: Float32, phase: Float32, **start: Any) -> Head | GaussianProcess:
