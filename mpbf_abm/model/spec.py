@@ -20,7 +20,7 @@ from mpbf_abm.model.interventions import LISTED, Event, Policy, joint_faults
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
-from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
+from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, PRESETS, REMOVED, Parameters, parse_toml, toml_value, typed
 from mpbf_abm.provenance import DEFAULT_SEED, content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
 
@@ -167,7 +167,8 @@ class RunSpec(Shown):
         year = None if space is None else space.year
         yield from faults_of(partial(check_fit, p, size, families, year, observed=observed))
         yield from unfit_shocks(self.shocks, size)
-        yield from horizon_faults(p, size, int(self.ticks))
+        room = "enlarge space.materials" if space is None else "add materials"
+        yield from horizon_faults(p, size, int(self.ticks), room)
         if space is not None:
             yield from properties_faults(p.space.properties, space)
             yield from founding_faults(p, space, int(self.ticks))
@@ -386,19 +387,19 @@ def _misspelt(rule: Rule) -> Iterator[str]:
 # --------------------------------------------------------------------------- parts
 
 
-def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
-    """More experiments than materials."""
+def horizon_faults(p: Parameters, size: int, ticks: int, room: str = "enlarge space.materials") -> list[str]:
+    """More experiments than materials, and how to make room."""
     wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
     if p.planners.repeats or wanted <= size:
         return []
-    instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, "
+    instead = f"lower planners.count, planners.experiments or the ticks, {room}, "
     instead += "or set planners.repeats = true"
     return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
 
 
 def properties_faults(asked: int, space: MaterialsSpace) -> list[str]:
-    """Another number of properties than the materials have, where one is asked for."""
-    fits = asked in (space.properties, Parameters().space.properties)
+    """Another number of properties than the materials have, where one is asked for: no preset has it."""
+    fits = asked in (space.properties, *(Parameters.preset(name).space.properties for name in PRESETS))
     return [] if fits else [f"space.properties = {asked}: the materials have {space.properties}; leave it out"]
 
 

@@ -216,6 +216,8 @@ def test_materials_of_several_properties_survive_a_file_and_are_all_sought(tmp_p
     assert again.space.quantities == space.quantities
     assert set(Ecosystem(p, 1, space=space).world.planners.property) == {0, 1}
     spec.changed(parameters=p.updated({"space.properties": 2})).check()
+    # Nobody who takes a preset of one property has asked for one.
+    spec.changed(parameters=p.updated({"space.properties": 1})).check()
     with pytest.raises(ConfigurationError, match=r"space.properties = 3: the materials have 2; leave it out"):
         spec.changed(parameters=p.updated({"space.properties": 3})).check()
 

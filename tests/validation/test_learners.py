@@ -56,6 +56,13 @@ def test_who_learns_nothing_gains_nothing_by_data():
     assert learning_curves(p, space, 1)["learning_exponent"] < -0.05
 
 
+def test_trainers_who_take_all_that_there_is_are_measured_on_the_founding_records():
+    everything = small(space__materials=2_400, trainers__records=0, founding__records=120)
+    assert learners._corpus(everything, space_of(everything), 2.0) == 240
+    assert all(math.isfinite(v) for v in inheritance(everything, space_of(everything), 1).values())
+    assert learning_curves(everything, space_of(everything), 1)["learning_exponent"] < 0
+
+
 def test_who_learns_nothing_loses_nothing_without_a_family_or_nearly_all_data():
     space = space_of(MEAN)
     assert abs(transfer(MEAN, space, 1)["ood_ratio"] - 1) < 0.1

@@ -208,7 +208,8 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
     for arm, words in ((NONE, "none"), (OWN, "encoders from own rows")):
         if arm not in left:
             saved, n = known(of(arm, ERROR) - of(BASE, ERROR))
-            findings.append(Finding(f"error that pretraining saves, against {words} (sd)", saved, 0.0, n, "gain"))
+            word = verdict(-saved.high, -saved.low, OUTCOMES[ERROR])
+            findings.append(Finding(f"error that pretraining saves, against {words} (sd)", saved, 0.0, n, word))
     if HALF not in left:
         gap = of(HALF, "records") - of(BASE, "records")
         per, n = known(PER * (of(HALF, ERROR) - of(BASE, ERROR)) / np.where(gap, gap, math.nan))
@@ -227,8 +228,10 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
 def _exponent(measure: str, x: Float, of: str) -> Finding:
     """Return the finding of a learning curve, and whether its interval meets the real one."""
     slope, n = known(x)
-    meets = slope.low <= TARGET[1] and slope.high >= TARGET[0]
-    word = "unknown" if math.isnan(slope.low) else "meets" if meets else "misses"
+    meets = "meets" if slope.low <= TARGET[1] and slope.high >= TARGET[0] else "misses"
+    word = "without an interval, not to be set against" if math.isnan(slope.low) else meets
+    # An interval that holds 0 meets nearly anything.
+    word = "not surely negative, undecided against" if slope.low < 0 <= slope.high else word
     return Finding(measure, slope, 0.0, n, f"{of}: {word} the real {TARGET[0]} to {TARGET[1]}")
 
 

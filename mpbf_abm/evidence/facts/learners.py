@@ -320,7 +320,7 @@ def learning_curves(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str
     errors: dict[str, list[float]] = {name: [] for name in tests}
     for n in sizes:
         material = sample(space, p, seed, "train", n, outside=tests["learning_exponent"])
-        learned = learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records)
+        learned = learn(p, space, seed, material, only(SIMULATION, n), scale=_scale(p, n))
         for name, test in tests.items():
             errors[name].append(float(np.abs(learned.predict(test)[0] - space.simulated[test]).mean()))
     if len(sizes) < 2:
@@ -388,8 +388,13 @@ def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float:
 
 
 def _corpus(p: Parameters, space: MaterialsSpace, times: float) -> int:
-    """Records of a corpus: so many times what a trainer takes, at most half of the space."""
-    return min(round(times * p.trainers.records), space.size // 2)
+    """Records of a corpus: so many times what a trainer takes (all there are at founding), at most half of the space."""
+    return min(round(times * (p.trainers.records or p.founding.records)), space.size // 2)
+
+
+def _scale(p: Parameters, n: int) -> float:
+    """Scale P of a model of n records: in proportion to what a trainer takes; 1 where it takes all."""
+    return n / p.trainers.records if p.trainers.records else 1.0
 
 
 def _held_out(p: Parameters, space: MaterialsSpace, seed: int) -> Int:
@@ -408,7 +413,7 @@ def _simulated(p: Parameters, space: MaterialsSpace, seed: int, times: float = 1
     test = _held_out(p, space, seed)
     n = _corpus(p, space, times)
     material = sample(space, p, seed, "train", n, outside=test)
-    return learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records), test
+    return learn(p, space, seed, material, only(SIMULATION, n), scale=_scale(p, n)), test
 
 
 def _structured(wrong: Float) -> float:
