@@ -20,7 +20,18 @@ from mpbf_abm.model.interventions import LISTED, Event, Policy, joint_faults
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
-from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, PRESETS, REMOVED, Parameters, parse_toml, toml_value, typed
+from mpbf_abm.parameters import (
+    ADDED,
+    FORM_1,
+    GROUPS,
+    PATHS,
+    PRESETS,
+    REMOVED,
+    Parameters,
+    parse_toml,
+    toml_value,
+    typed,
+)
 from mpbf_abm.provenance import DEFAULT_SEED, content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
 

@@ -388,7 +388,7 @@ def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float:
 
 
 def _corpus(p: Parameters, space: MaterialsSpace, times: float) -> int:
-    """Records of a corpus: so many times what a trainer takes (all there are at founding), at most half of the space."""
+    """Records of a corpus: so many times what a trainer takes (all those at founding), at most half a space."""
     return min(round(times * (p.trainers.records or p.founding.records)), space.size // 2)
 
 
