@@ -643,6 +643,7 @@ def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
 
 
 LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models")
+LINKS += ("down_hosts", "host", "open_weights")
 TABLES = {
     "families": Table(lambda eco, _: families_table(eco)),
     "infrastructure": Table(infrastructure_table),
