@@ -647,7 +647,7 @@ class InfrastructureParameters(Group):
     open_weights: float = _p("share of hosted models whose weights labs can host themselves", 0.0, 0, 1)
     notice: int = _p("ticks from the announcement of an end for good to the end", 0, 0, 10_000, unit="ticks")
     migration: float = _p(
-        "share of its own records that a repository passes on when it ends",
+        "share of the records it holds alone that a repository passes on when it ends",
         0.0,
         0,
         1,

@@ -1,4 +1,4 @@
-"""Adapters: what a lab learns of its model's errors from all of its own results (phases steer and couple)."""
+"""Adapters: what a lab learns of the errors of its model from all results that it made (phases steer and couple)."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def weighed(world: World, phi: Float32, material: Int) -> Float32:
     """What adapters weigh of some materials: features of their model (n, p + 1), or indicators of families (n, K)."""
     if world.p.planners.adapter_features == "model":
         return phi
-    return (world.space.family[material][:, None] == np.arange(world.space.families)).astype(np.float32)
+    return np.asarray(world.space.family[material][:, None] == np.arange(world.space.families), np.float32)
 
 
 def shifts(world: World, model: FoundationModel, planner: Int, phi: Float32, material: Int) -> Float32 | None:
-    """What the labs' adapters add to the predictions of some materials (n,); None where nobody has one.
+    """What the labs' adapters add to the predictions of some materials (n,); None if no lab has one.
 
     Parameters
     ----------
