@@ -396,6 +396,7 @@ class TrainerParameters(Group):
     """Model trainers: the representational abstraction layer."""
 
     count: int = _p("number of trainers, one published model each", 6, 0, 10_000, unit="agents", source=DESIGN)
+    training_time: int = _p("ticks from the data of a retraining to its model", 0, 0, 10_000, unit="ticks")
     retrain_interval: int = _p("ticks tau between retrainings of one trainer", 12, 1, 10_000, unit="ticks")
     records: int = _p(
         "most records n_0 used in a retraining at scale 1; 0 is no limit", 0, 0, 1_000_000, unit="records"
@@ -558,6 +559,27 @@ class PlannerParameters(Group):
     selectivity: float = _p("exponent with which adoption favours a good track record", 4.0, 0, 50)
     neighbours: int = _p("collaborators with whom a planner shares track records", 4, 0, 100, unit="agents")
     memory: float = _p("share of a track record kept from tick to tick", 0.98, 0, 1)
+    switching_time: int = _p(
+        "ticks that a lab needs to learn a model that it takes up, in which it works without it",
+        0,
+        0,
+        10_000,
+        unit="ticks",
+    )
+    discount: float = _p(
+        "weight of a tick against the one before it for a lab that weighs switching, adoption utility", 1.0, 0, 1
+    )
+    adapter_records: int = _p(
+        "own results that a lab fits an adapter of its model to, the latest ones; 0: no adapters",
+        0,
+        0,
+        100_000,
+        unit="results",
+    )
+    adapter_features: Literal["model", "family"] = _p(
+        "what adapters weigh: the features of the model, or one indicator of each family", "model", unit="name"
+    )
+    adapter_sd: float = _p("prior sd of what an adapter adds to a prediction", 0.5, LEAST, 100, unit="sd of property")
     utility_gaps: tuple[float, ...] = _p(
         "taste gap of each planner type for the model of the same number", (), unit="utility"
     )
@@ -611,6 +633,26 @@ class InfrastructureParameters(Group):
         "exponent with which trainers and labs prefer large repositories", 2.4, 0, 6, source=fitted(11)
     )
     rewiring: float = _p("chance that a trainer reconsiders a repository link when it retrains", 0.1, 0, 1)
+    search_time: int = _p(
+        "ticks until a trainer without a source has found another; -1: it waits until it reconsiders its links",
+        -1,
+        -1,
+        10_000,
+        unit="ticks",
+    )
+    service: Literal["data", "host"] = _p(
+        "what serves a model: its working data providers, without which it falls silent, or a host", "data", unit="name"
+    )
+    hosts: int = _p("hosts, which serve models in turn", 1, 1, 10_000, unit="nodes")
+    open_weights: float = _p("share of hosted models whose weights labs can host themselves", 0.0, 0, 1)
+    notice: int = _p("ticks from the announcement of an end for good to the end", 0, 0, 10_000, unit="ticks")
+    migration: float = _p(
+        "share of the records it holds alone that a repository passes on when it ends",
+        0.0,
+        0,
+        1,
+        source="0.44 of closed registries pass data on (Strecker et al. 2023); 0 by default",
+    )
 
     @model_validator(mode="after")
     def _enough(self) -> InfrastructureParameters:
@@ -896,6 +938,18 @@ ADDED = {
     "planners.tilt": 0.0,
     "planners.proposals": 16,
     "planners.attention_cost": "shown",
+    "infrastructure.search_time": -1,
+    "infrastructure.service": "data",
+    "infrastructure.hosts": 1,
+    "infrastructure.open_weights": 0.0,
+    "infrastructure.notice": 0,
+    "infrastructure.migration": 0.0,
+    "planners.switching_time": 0,
+    "planners.discount": 1.0,
+    "planners.adapter_records": 0,
+    "planners.adapter_features": "model",
+    "planners.adapter_sd": 0.5,
+    "trainers.training_time": 0,
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.model.links import NONE, choose_links, users
+from mpbf_abm.model.links import NEVER, NONE, choose_links, reached, users
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.streams import Streams
 
@@ -18,14 +18,16 @@ def adopt(world: World) -> None:
     """Let planners reconsider which models they depend on."""
     p, planners, registry = world.p.planners, world.planners, world.registry
     links = world.infrastructure.lab_models
-    works = world.infrastructure.working_models()
-    served = (registry.covered() & works)[planners.property]
+    works, closing = world.infrastructure.working_models(), world.infrastructure.closing_models != NEVER
+    world.infrastructure.unready = world.infrastructure.ready > world.tick
+    served = (registry.covered() & works & ~closing)[planners.property]
     able = served.any(axis=1)
     if not able.any():
         return
     u = world.uniform("planner.reconsider", planners, 1)[:, 0]
     review = able & (
         (u < p.adoption_rate)
+        | reached(links, closing).any(axis=1)
         | (links[:, 0] == NONE)
         | (links == NONE).any(axis=1) & (served.sum(axis=1) > (links != NONE).sum(axis=1))
     )
@@ -37,6 +39,7 @@ def adopt(world: World) -> None:
         return
     if p.adoption == "utility":
         useful, own = utility(world)
+        useful = useful * foresight(world)
         weight = np.where(served[rows], useful[rows], -np.inf)
         # Between models of equal use taste decides (rounded, since sums of decimals are not exact).
         order = np.lexsort((~own[rows], -np.round(weight, 9)), axis=1)[:, : links.shape[1]]
@@ -45,13 +48,38 @@ def adopt(world: World) -> None:
     else:
         clocks = world.clocks("planner.adopt", planners, len(works))[rows][:, world.trainers.slots]
         # Who only has a place to fill keeps the links it has.
-        keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
-        chosen = choose_links(clocks, adoption_weights(world, rows) * served[rows], links.shape[1], keep)
+        keep = np.where((u < p.adoption_rate)[:, None] | reached(links, closing), NONE, links)[rows]
+        weight = adoption_weights(world, rows) * foresight(world)[rows]
+        chosen = choose_links(clocks, weight * served[rows], links.shape[1], keep)
+    if p.switching_time and world.tick:
+        learn_to_use(world, rows, chosen)
     newly = chosen[:, 0] != links[rows, 0]
     registry.adoptions += users(chosen[newly, 0], len(works))
     links[rows] = chosen
     for t in range(len(registry.users)):
         registry.users[t] = users(links[planners.property == t, 0], len(works))
+
+
+def foresight(world: World) -> Float:
+    """What the use of each model is worth to each lab from now on, against one that it works with already (L, M).
+
+    With downtime tau at no use and a discount b, a model that it does not know pays b^tau as much: a lab that is at
+    best switches iff the gain exceeds ``u (b^-tau - 1)``, u the utility of what it has.
+    """
+    p, links = world.p.planners, world.infrastructure.lab_models
+    worth = np.full((len(links), len(world.trainers)), p.discount**p.switching_time)
+    at, place = np.nonzero(links >= 0)
+    worth[at, links[at, place]] = 1.0
+    return worth
+
+
+def learn_to_use(world: World, rows: Int, chosen: Int) -> None:
+    """Let labs spend their switching time on models that they have not used until now (n, links)."""
+    infrastructure = world.infrastructure
+    fresh = (chosen >= 0) & ~(chosen[:, :, None] == infrastructure.lab_models[rows][:, None, :]).any(axis=2)
+    at, place = np.nonzero(fresh)
+    infrastructure.ready[rows[at], chosen[at, place]] = world.tick + world.p.planners.switching_time
+    infrastructure.unready = infrastructure.ready > world.tick
 
 
 def adoption_weights(world: World, rows: Int) -> Float:

@@ -228,6 +228,16 @@ class Commons:
             self._columns[name][rows] = flag
         self._index(rows, +1)
 
+    def move(self, rows: Int, repository: int) -> None:
+        """Hand records over to a repository, keeping every index right."""
+        self._settle()
+        self._index(rows, -1)
+        np.subtract.at(self.counts, (self._home(rows), self.family[rows]), 1)
+        self._columns["repository"][rows] = repository
+        np.add.at(self.counts, (self._home(rows), self.family[rows]), 1)
+        self._index(rows, +1)
+        self.recount()
+
     def _compact(self) -> None:
         self._settle()
         self.uniform()

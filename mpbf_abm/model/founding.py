@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Int
 from mpbf_abm.errors import lines_where, refuse_any
 from mpbf_abm.model.adoption import choose_collaborators
+from mpbf_abm.model.closures import serve
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
@@ -79,7 +80,9 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         space=space,
         truth=truth,
         commons=commons,
-        infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
+        infrastructure=Infrastructure(
+            commons.down, M, L, p.infrastructure.providers, p.infrastructure.need, p.infrastructure.hosts
+        ),
         registry=Registry(M, space.properties),
         curators=Curators.begin(p, p.curators.count),
         trainers=Trainers.begin(p, M),
@@ -188,6 +191,7 @@ def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float6
 def link(world: World) -> None:
     """Make the founding links of trainers and labs to repositories."""
     infrastructure, commons = world.infrastructure, world.commons
+    serve(world)
     if len(world.trainers):
         link_trainers(world, np.arange(len(world.trainers)))
     if len(world.planners) and commons.repositories > 1:

@@ -200,6 +200,8 @@ INDICATORS: list[Indicator] = [
         ("repositories_working", "share", "repositories that answer"),
         ("models_working", "share", "models that are served"),
         ("labs_working", "share", "labs with enough working models"),
+        ("labs_learning", "share", "labs without a model while they learn to use one that they have taken up"),
+        ("model_age", "ticks", "ticks since the models in use were trained, mean over labs"),
         ("health_repositories", "share", "mean repository health (stock)"),
         ("health_models", "share", "mean model health (stock)"),
         ("attention", "candidates", "mean attention of planners (stock)"),
@@ -659,6 +661,12 @@ def coupling(
     return out
 
 
+def models_of_labs(world: World) -> list[FoundationModel]:
+    """Return the model that each lab uses, of labs that use one."""
+    used = [world.registry.models[i] for i in world.model_in_use().tolist() if i >= 0]
+    return [m for m in used if m is not None]
+
+
 def infrastructure(world: World) -> dict[str, float]:
     """Who works, and the stocks."""
     i, planners = world.infrastructure, world.planners
@@ -673,6 +681,8 @@ def infrastructure(world: World) -> dict[str, float]:
         "repositories_working": share_of(i.working_repositories()),
         "models_working": share_of(i.working_models() & world.registry.published()),
         "labs_working": share_of(i.working_labs()),
+        "labs_learning": share_of(i.unready.any(axis=1) & (in_use < 0)),
+        "model_age": average(world.tick - np.array([m.trained for m in models_of_labs(world)])),
         "health_repositories": average(world.health_repositories),
         "health_models": average(world.health_models),
         "attention": average(planners.attention),

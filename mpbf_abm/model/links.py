@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 NONE = -1
+NEVER = 2**31  # a tick that no run reaches
 
 
 class Infrastructure:
@@ -36,12 +37,26 @@ class Infrastructure:
         Models each lab uses, best first.
     lab_repository : int (L,)
         Repository each lab deposits its results in.
-    down_repositories, down_models : bool
+    down_repositories, down_models, down_hosts : bool
         Own outages, those of repositories shared with the commons.
         `until_*` holds the first tick at which a repair may begin.
+    host : int (M,)
+        Host that serves each model; -1 where it is served as long as it can be trained.
+    open_weights : bool (M,)
+        Models whose weights are open, so that labs can host them; of models with a host alone.
+    frozen, revoked : bool (M,)
+        Models that are trained no more, and those whose weights are open no more.
+    closing_repositories, closing_models : int
+        First tick without each node, NEVER for those whose end nobody has announced.
+    searching : int (M,)
+        Tick since which each trainer looks for a source, -1 if it does not.
+    ready : int (L, M)
+        First tick at which a lab can work with each model.
+    unready : bool (L, M)
+        Models that a lab is still learning to use.
     """
 
-    def __init__(self, down: Bool, models: int, labs: int, providers: int, need: int) -> None:
+    def __init__(self, down: Bool, models: int, labs: int, providers: int, need: int, hosts: int = 1) -> None:
         self.need = need
         self.model_repositories = np.full((models, providers), NONE, np.int64)
         self.lab_models = np.full((labs, providers), NONE, np.int64)
@@ -50,6 +65,14 @@ class Infrastructure:
         self.down_models = np.zeros(models, bool)
         self.until_repositories = np.zeros(len(down), np.int64)
         self.until_models = np.zeros(models, np.int64)
+        self.down_hosts, self.until_hosts = np.zeros(hosts, bool), np.zeros(hosts, np.int64)
+        self.host = np.full(models, NONE, np.int64)
+        self.open_weights, self.frozen, self.revoked = np.zeros((3, models), bool)
+        self.closing_repositories = np.full(len(down), NEVER, np.int64)
+        self.closing_models = np.full(models, NEVER, np.int64)
+        self.searching = np.full(models, NONE, np.int64)
+        self.ready = np.zeros((labs, models), np.int64)
+        self.unready = np.zeros((labs, models), bool)
         self._known: dict[str, tuple[tuple[bytes, ...], Any]] = {}
 
     @classmethod
@@ -89,11 +112,16 @@ class Infrastructure:
     def working_models(self) -> Bool:
         """Models that are served: up, with enough working repositories (M,)."""
         arrays = self.model_repositories, self.down_repositories, self.down_models
-        return self._derived(self._working_models, *arrays)
+        return self._derived(self._working_models, *arrays, self.host, self.down_hosts, self.open_weights)
 
     def _working_models(self) -> Bool:
-        up = reached(self.model_repositories, self.working_repositories())
-        return np.asarray(~self.down_models & (up.sum(axis=1) >= self.need))
+        hosted = self.host >= 0
+        served = np.where(hosted, ~np.append(self.down_hosts, True)[self.host], self.fed())
+        return np.asarray((~self.down_models & served) | (hosted & self.open_weights))
+
+    def fed(self) -> Bool:
+        """Models with enough working repositories to be trained (M,)."""
+        return np.asarray(reached(self.model_repositories, self.working_repositories()).sum(axis=1) >= self.need)
 
     def working_labs(self) -> Bool:
         """Labs with enough working models (L,), none without models; others work without steering."""
@@ -102,10 +130,12 @@ class Infrastructure:
 
     def model_in_use(self) -> Int:
         """First working model of each working lab, -1 for labs without (L,)."""
-        return self._derived(self._in_use, self.lab_models, self.working_models())
+        return self._derived(self._in_use, self.lab_models, self.working_models(), self.unready)
 
     def _in_use(self) -> Int:
         up = reached(self.lab_models, self.working_models())
+        if self.unready.any():
+            up &= ~self.unready[np.arange(len(up))[:, None], self.lab_models]
         first = self.lab_models[np.arange(len(up)), np.argmax(up, axis=1)]
         return np.where(up.sum(axis=1) >= max(self.need, 1), first, NONE)
 
@@ -134,6 +164,11 @@ class Infrastructure:
         """Withdraw models; repair may begin at tick `until`."""
         self.down_models[nodes] = True
         self.until_models[nodes] = np.maximum(self.until_models[nodes], until)
+
+    def fail_hosts(self, nodes: Int, until: int) -> None:
+        """Take hosts down; repair may begin at tick `until`."""
+        self.down_hosts[nodes] = True
+        self.until_hosts[nodes] = np.maximum(self.until_hosts[nodes], until)
 
     def graph(self) -> nx.DiGraph[tuple[str, int]]:
         """Return the infrastructure as a directed networkx graph, edges from provider to user."""

@@ -16,6 +16,7 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import RuleError, refuse
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.adapters import adapt, shifts
 from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
@@ -24,7 +25,7 @@ from mpbf_abm.model.generation import generate
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
-from mpbf_abm.model.steering import best_known, channelled_fall, channelled_sd, log_weights
+from mpbf_abm.model.steering import adapted, best_known, channelled_fall, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
 from mpbf_abm.streams import normal_quantile, race, splitmix
 
@@ -74,6 +75,7 @@ def steer(world: World) -> None:
     if not len(planners):
         return
     adopt(world)
+    adapt(world)
     world.totals.requested += int(budget.sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
     by_slot, most = planners.by_slot, int(budget.max())
@@ -111,7 +113,7 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
     weight = None
     if p.steering_gain > 0 and (logs := log_weights(world)) is not None:
         in_use = world.model_in_use()
-        weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
+        weight = np.where((in_use >= 0)[:, None], np.exp(adapted(world, logs, in_use)), 1.0)
     if exploration is None:
         exploration = np.maximum(planners.exploration, p.exploration_floor)
     x = world.commons.visible()
@@ -155,7 +157,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     p, served, sought = world.p.planners, dict(world.models()), world.planners.property[planner]
     candidates, each, distance = choose_candidates(world, planner, wave, model, family)
     n, C = candidates.shape
-    mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
+    mean, sd, shift = np.zeros((n, C), np.float32), np.ones((n, C), np.float32), np.zeros((n, C), np.float32)
     scores = in_order(n, C)  # without a model, as by rule random, the first keyed draw is made
     phi: dict[int, tuple[Int, Float32]] = {}
     if (model >= 0).any():
@@ -163,7 +165,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         x = world.space.ambient_rows(candidates.ravel(), gauge).reshape(n, C, -1)
     for m in distinct(model[model >= 0]).tolist():
         rows = np.flatnonzero(model == m)
-        mean[rows], sd[rows], scores[rows], features = judge(
+        mean[rows], sd[rows], scores[rows], features, shift[rows] = judge(
             world, served[m], candidates[rows], x[rows], planner[rows], wave[rows]
         )
         phi[m] = rows, features
@@ -204,6 +206,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         expected=mean,
         pick=pick,
         distance=distance,
+        shift=shift[at, pick],
     )
 
 
@@ -284,8 +287,8 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
 
 def judge(
     world: World, model: FoundationModel, candidates: Int, x: Float32, planner: Int, wave: Int
-) -> tuple[Float32, Float32, Float32, Float32]:
-    """Predict candidates, shown as x (n, C, d), and score them by the acquisition rule: mean, sd, scores, features."""
+) -> tuple[Float32, Float32, Float32, Float32, Float32]:
+    """Predict candidates, shown as x (n, C, d), and score them: mean, sd, scores, features, and adapters' part."""
     p, rule = world.p.planners, RULES[world.p.planners.acquisition]
     n, C = candidates.shape
     x = x.reshape(n * C, -1)
@@ -297,7 +300,10 @@ def judge(
         sd = channelled_sd(world, model, variance).reshape(n, C)
     else:
         flat, sd = model.head.centred(phi) + np.float32(model.head.offset), np.ones((n, C), np.float32)
-    mean = flat.reshape(n, C) + base
+    mean, shift = flat.reshape(n, C) + base, np.zeros((n, C), np.float32)
+    if (own := shifts(world, model, np.repeat(planner, C), phi, candidates.ravel())) is not None:
+        shift = own.reshape(n, C)
+        mean = mean + shift
     draws = in_order(n, C) if rule.draws == "order" else None
     if rule.draws == "posterior":
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
@@ -308,7 +314,7 @@ def judge(
     best = best_known(world, model.of_property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     scores = score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where)
-    return mean, sd, weigh_by_chance(world, model, candidates, x, phi, scores), phi
+    return mean, sd, weigh_by_chance(world, model, candidates, x, phi, scores), phi, shift
 
 
 def affordable(world: World, planner: Int, C: int) -> Int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mpbf_abm.model.adapters import keep_results
 from mpbf_abm.model.adoption import fade, keep_track
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.model.modalities import SPECTROSCOPY
@@ -20,6 +21,7 @@ def couple(world: World) -> None:
         return
     decide(world, results)
     keep_track(world, results)
+    keep_results(world, results)
     publish(world, results)
     correct(world, results)
 
@@ -84,5 +86,5 @@ def correct(world: World, results: Experiments) -> None:
         rows = rows[shared]
         model.remember(results.predicted[rows], results.observed[rows])
         if c.correction > 0:
-            residual = (results.observed[rows] - results.predicted[rows]).astype(np.float64)
+            residual = (results.observed[rows] - (results.predicted[rows] - results.shift[rows])).astype(np.float64)
             model.correct(phi[shared], residual, results.variance[rows].astype(np.float64), c.correction)

@@ -19,7 +19,9 @@ from mpbf_abm.data.synthetic import top_set
 from mpbf_abm.errors import did_you_mean, lines_where
 from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.model.adoption import adopt
+from mpbf_abm.model.closures import announce, close, serve
 from mpbf_abm.model.interventions import Event, Policy, follow, in_force
+from mpbf_abm.model.links import NEVER
 from mpbf_abm.model.materials import deviation
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World, start_counting
@@ -156,7 +158,10 @@ def repository_outage(world: World, event: Shock) -> None:
         return
     n = len(world.infrastructure.down_repositories)
     nodes = hit_nodes(world, event, n, world.infrastructure.repository_load(), world.commons.counts[:n].sum(axis=1))
-    world.infrastructure.fail_repositories(nodes, outage_end(event))
+    if event.end is None:
+        announce(world, "repositories", nodes)
+        return
+    world.infrastructure.fail_repositories(nodes, event.end)
     world.commons.notice()
     world.totals.outages += len(nodes)
 
@@ -167,14 +172,46 @@ def model_withdrawal(world: World, event: Shock) -> None:
     n = len(world.infrastructure.down_models)
     if world.tick != event.start or not n:
         return
-    nodes = hit_nodes(world, event, n, world.infrastructure.model_load(), world.registry.lineage)
-    world.infrastructure.fail_models(nodes, outage_end(event))
+    nodes = hit_models(world, event)
+    if event.end is None:
+        announce(world, "models", nodes)
+        return
+    world.infrastructure.fail_models(nodes, event.end)
     world.totals.outages += len(nodes)
 
 
-def outage_end(shock: Shock) -> int:
-    """First tick at which repair may begin; without an end the node is lost for good."""
-    return shock.end if shock.end is not None else 2**31
+@shock(0.1, nodes="infrastructure.hosts")
+def host_outage(world: World, event: Shock) -> None:
+    """Take down a share of the hosts (at least one), and with each every model it serves."""
+    infrastructure = world.infrastructure
+    n = len(infrastructure.down_hosts)
+    if world.tick != event.start or not (infrastructure.host >= 0).any():
+        return
+    load = np.bincount(infrastructure.host, infrastructure.model_load(), minlength=n)
+    nodes = hit_nodes(world, event, n, load, load)
+    infrastructure.fail_hosts(nodes, NEVER if event.end is None else event.end)
+    world.totals.outages += len(nodes)
+
+
+@shock(0.2, nodes="trainers.count")
+def model_freeze(world: World, event: Shock) -> None:
+    """Train a share of the models (at least one) no more: they are served as they are, and age."""
+    if world.tick == event.start and len(world.trainers):
+        world.infrastructure.frozen[hit_models(world, event)] = True
+
+
+@shock(1.0, nodes="trainers.count")
+def licence_end(world: World, event: Shock) -> None:
+    """Close the weights of a share of the models (at least one): labs can host them no more."""
+    if world.tick == event.start and len(world.trainers):
+        world.infrastructure.revoked[hit_models(world, event)] = True
+        serve(world)
+
+
+def hit_models(world: World, event: Shock) -> Int:
+    """Models that a shock hits: random, largest by load, alike in lineage, or one by its number."""
+    infrastructure = world.infrastructure
+    return hit_nodes(world, event, len(infrastructure.host), infrastructure.model_load(), world.registry.lineage)
 
 
 def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: NDArray[Any]) -> Int:
@@ -241,6 +278,13 @@ def funding_cut(world: World, event: Shock) -> None:
 
 
 @shock(0.5)
+def upkeep_decay(world: World, event: Shock) -> None:
+    """Let upkeep of repositories and models fade while it lasts, by so much a year: times (1 - strength)^(ticks/12)."""
+    kept = (1 - event.force) ** ((world.tick - event.start + 1) / 12)
+    world.p = world.p.replace("stocks.upkeep", world.p.stocks.upkeep * kept)
+
+
+@shock(0.5)
 def objective_shift(world: World, event: Shock) -> None:
     """Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised."""
     if world.tick != event.start:
@@ -291,6 +335,7 @@ class Agenda:
         for shock in self.shocks:
             if shock.active(world.tick) and shock.force > 0:
                 shock.kind.act(world, shock)
+        close(world)
         if world.p is not before:
             move_columns(world, before)
 
@@ -301,6 +346,7 @@ def move_columns(world: World, before: Parameters) -> None:
         follow(cohort, before, world.p)
     p, infrastructure = world.p.infrastructure, world.infrastructure
     infrastructure.need = p.need
+    serve(world)
     if p.providers != infrastructure.providers:
         infrastructure.set_providers(p.providers)
         if len(world.trainers):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Float, Int, kernel
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.adapters import panel_shifts
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import LayerParameters
@@ -80,19 +81,29 @@ def perceived_steering(world: World, model: FoundationModel) -> float:
     return model.steering[2]
 
 
-def family_values(world: World, models: list[FoundationModel]) -> Float:
-    """Acquisition value of each family by each model: its mean over the panel (M, K)."""
+def family_values(
+    world: World, models: list[FoundationModel], shifts: list[NDArray[np.float32]] | None = None
+) -> Float:
+    """Acquisition value of each family by each model: its mean over the panel (M, K).
+
+    Parameters
+    ----------
+    shifts : list of float32 (K, B), optional
+        What adapters add to the predictions of each model.
+    """
     p = world.p.planners
     rule = RULES[p.acquisition].families
     if rule == "greedy":
-        return np.asarray([model.family_mean for model in models], np.float64)
+        added = [0.0] * len(models) if shifts is None else [s.mean(axis=1) for s in shifts]
+        return np.asarray([model.family_mean + a for model, a in zip(models, added, strict=True)], np.float64)
 
     sds = [channelled_sd(world, model, model.panel_variance) for model in models]
     best = [best_known(world, t) for t in range(world.space.properties)]
     options: dict[str, Any] = {"kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
     draws = [panel_falls(world, model) if RULES[rule].draws == "panel" else None for model in models]
-    each = zip(models, sds, draws, strict=True)
-    scores = [score(rule, m.panel_mean, sd, best=best[m.of_property], draws=fall, **options) for m, sd, fall in each]
+    means = [m.panel_mean if shifts is None else m.panel_mean + shifts[i] for i, m in enumerate(models)]
+    each = zip(models, means, sds, draws, strict=True)
+    scores = [score(rule, mean, sd, best=best[m.of_property], draws=fall, **options) for m, mean, sd, fall in each]
     return np.asarray([s.mean(axis=1) for s in scores], np.float64)
 
 
@@ -157,4 +168,16 @@ def log_weights(world: World) -> Float | None:
     S = np.array([perceived_steering(world, model) for model in models])
     out = np.zeros((len(world.registry.models), world.space.families))
     out[list(served)] = family_weights(family_values(world, models), S, world.p.planners.steering_gain)
+    return out
+
+
+def adapted(world: World, logs: Float, in_use: Int) -> Float:
+    """Log-weights that labs give to families by the models in use (L, K); each with an adapter by what it adds."""
+    out = logs[in_use]
+    for lab in world.adapters:
+        model = world.registry.models[in_use[lab]] if in_use[lab] >= 0 else None
+        if model is None or (shift := panel_shifts(world, model, lab)) is None:
+            continue
+        S = np.array([perceived_steering(world, model)])
+        out[lab] = family_weights(family_values(world, [model], [shift]), S, world.p.planners.steering_gain)[0]
     return out

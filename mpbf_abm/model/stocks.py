@@ -121,10 +121,14 @@ def maintain(world: World) -> None:
 def outages(world: World) -> None:
     """Let nodes fail with a hazard that grows as health falls, and be repaired."""
     p, infrastructure = world.p.stocks, world.infrastructure
-    for kind, health, down, until in (
+    nodes = [
         ("repository", world.health_repositories, infrastructure.down_repositories, infrastructure.until_repositories),
         ("model", world.health_models, infrastructure.down_models, infrastructure.until_models),
-    ):
+    ]
+    if (infrastructure.host >= 0).any():  # hosts serve others, too, whose upkeep they live on: their health is full
+        full = np.ones(len(infrastructure.down_hosts))
+        nodes.append(("host", full, infrastructure.down_hosts, infrastructure.until_hosts))
+    for kind, health, down, until in nodes:
         if not len(health) or not (p.hazard or down.any()):
             continue
         u = world.streams.uniform(f"maintain.{kind}", world.tick, (len(health), 2))
@@ -135,6 +139,7 @@ def outages(world: World) -> None:
         down[failed] = True
         until[failed] = world.tick + 1
         world.totals.outages += int(failed.sum())
-        world.books.flow(f"{kind} health", "repair", float((1.0 - health[repaired]).sum()))
+        if kind != "host":
+            world.books.flow(f"{kind} health", "repair", float((1.0 - health[repaired]).sum()))
         health[repaired] = 1.0
     world.commons.notice()

@@ -13,7 +13,7 @@ from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.feasibility import learn_feasibility
-from mpbf_abm.model.links import NONE, choose_links
+from mpbf_abm.model.links import NEVER, NONE, choose_links, reached
 from mpbf_abm.model.training import (
     begin,
     choose_width,
@@ -54,6 +54,9 @@ def abstract(world: World) -> None:
     interval, trainers = world.p.trainers.retrain_interval, world.trainers
     offset = trainers.slots * interval // max(1, len(trainers))
     due = trainers.by_slot[((world.tick == 0) | ((world.tick + offset) % interval == 0))[trainers.by_slot]]
+    if world.p.infrastructure.search_time >= 0:
+        search(world)
+    release(world)
     if world.tick and len(due):
         rewire(world, due)
     shared: dict[tuple[Any, ...], Any] = {}
@@ -73,8 +76,25 @@ def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
     infrastructure, commons = world.infrastructure, world.commons
     clocks = world.clocks("trainer.repository", world.trainers, commons.repositories)[trainers]
     size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
-    weight = size**world.p.infrastructure.preference * infrastructure.working_repositories()
+    weight = size**world.p.infrastructure.preference * (
+        infrastructure.working_repositories() & (infrastructure.closing_repositories == NEVER)
+    )
     infrastructure.model_repositories[trainers] = choose_links(clocks, weight, infrastructure.providers, keep)
+
+
+def search(world: World) -> None:
+    """Let trainers with too few sources that work and are not about to close look for others.
+
+    Who has looked for `search_time` ticks links to others in place of those.
+    """
+    infrastructure, lost = world.infrastructure, world.infrastructure.searching
+    lasting = infrastructure.working_repositories() & (infrastructure.closing_repositories == NEVER)
+    good = reached(infrastructure.model_repositories, lasting)
+    lacking = good.sum(axis=1) < max(1, infrastructure.need)
+    lost[...] = np.where(lacking, np.where(lost < 0, world.tick, lost), -1)
+    found = np.flatnonzero(lacking & (world.tick - lost >= world.p.infrastructure.search_time))
+    if len(found):
+        link_trainers(world, found, np.where(good, infrastructure.model_repositories, NONE)[found])
 
 
 def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> None:
@@ -86,7 +106,8 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     if (rule := world.own("trainers").get(trainer)) is not None:
         rows = checked_rows(rule, "sample", rule.sample(rows.copy()), rows)
     enough = sources.sum() >= max(1, world.infrastructure.need)
-    if not enough or world.infrastructure.down_models[trainer] or not len(rows):
+    stopped = world.infrastructure.down_models[trainer] or world.infrastructure.frozen[trainer]
+    if not enough or stopped or not len(rows):
         world.totals.failed_retrainings += 1
         return
     if world.p.stocks.compute > 0:
@@ -94,8 +115,23 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         trainers.compute[trainer] -= paid
         trainers.spent[trainer] += paid
     models = train(world, trainer, scale, rows, shared)
-    first = next(iter(models.values()))
     learn_feasibility(world, sources, list(models.values()))
+    if world.p.trainers.training_time and world.tick:
+        world.training.append((world.tick + world.p.trainers.training_time, trainer, models))
+    else:
+        publish_models(world, trainer, models)
+
+
+def release(world: World) -> None:
+    """Publish the models whose training ends, in the order in which it began."""
+    for _, trainer, models in [t for t in world.training if t[0] <= world.tick]:
+        publish_models(world, trainer, models)
+    world.training = [t for t in world.training if t[0] > world.tick]
+
+
+def publish_models(world: World, trainer: int, models: dict[int, FoundationModel]) -> None:
+    """Publish a trainer's new models, note their errors, and let it respond to them."""
+    first = next(iter(models.values()))
     world.registry.publish(trainer, models, first.lineage)
     for model in models.values():
         note_error(world, model)

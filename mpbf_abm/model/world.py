@@ -47,6 +47,8 @@ class Experiments:
         Predicted means of the candidates (0 without a model).
     pick : int (E,)
         Which candidate was made.
+    shift : float32 (E,)
+        What the lab's adapter adds to its model's prediction.
     distance : float
         Mean latent distance between a proposed optimum and the material that realised it.
     published : bool (E,)
@@ -69,6 +71,7 @@ class Experiments:
     expected: Float32
     pick: Int
     distance: float
+    shift: Float32
     published: Bool = field(init=False)
 
 
@@ -359,6 +362,10 @@ class World:
         Health of each node, 0 to 1 (stocks).
     books : Books
         The flows of the stocks.
+    training : list of (int, int, dict)
+        Models in training: the tick at which they are published, their trainer, and they by property.
+    adapters : dict of int to Adapter
+        What labs have learned of their models' errors, by row (:mod:`mpbf_abm.model.adapters`).
     rules : dict
         Agents with a custom rule, by kind and row.
     """
@@ -391,6 +398,8 @@ class World:
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
     widths: dict[int, float] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
+    training: list[tuple[int, int, dict[int, FoundationModel]]] = field(default_factory=list)
+    adapters: dict[int, Any] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
 
     @property

@@ -642,7 +642,10 @@ def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
     return {name: np.array([row[name] for row in noted]) for name in (noted[0] if noted else {})}
 
 
-LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models")
+LINKS = (
+    *("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models"),
+    *("down_hosts", "host", "open_weights"),
+)
 TABLES = {
     "families": Table(lambda eco, _: families_table(eco)),
     "infrastructure": Table(infrastructure_table),

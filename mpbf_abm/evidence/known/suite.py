@@ -15,6 +15,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse,
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import (  # noqa: F401
     choices,
+    dependence,
     failures,
     feedback,
     formulas,
@@ -37,6 +38,7 @@ GROUPS = {
     "M": "Feedback between models and data",
     "G": "Generated candidates and active learning",
     "F": "Infrastructure",
+    "D": "Dependence with frictions",
     "K": "Mean-field twin",
     "L": "The four formulas (our operationalisation)",
     "W": "Whole model",
