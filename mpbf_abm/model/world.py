@@ -361,6 +361,8 @@ class World:
         The flows of the stocks.
     rules : dict
         Agents with a custom rule, by kind and row.
+    compared : dict
+        What comparisons of models keep until a model is replaced; nothing follows from it.
     """
 
     p: Parameters
@@ -392,6 +394,7 @@ class World:
     widths: dict[int, float] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
+    compared: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def cohorts(self) -> dict[str, Cohort]:
