@@ -509,7 +509,10 @@ class PlannerParameters(Group):
     )
     candidates: int = _p("candidates C compared for one experiment", 24, 1, 100_000, unit="materials")
     common_candidates: float = _p(
-        "chance that an experiment looks at the candidates that are common to all labs of its family and tick", 0.0, 0, 1
+        "chance that an experiment looks at the candidates that are common to all labs of its family and tick",
+        0.0,
+        0,
+        1,
     )
     source: Literal["uniform", "neighbourhood", "inverse", "generative", "mixture"] = _p(
         "where candidates come from", "uniform", unit="name"
@@ -539,7 +542,10 @@ class PlannerParameters(Group):
         source="greedy accelerates most on real pools",
     )
     kappa: float = _p(
-        "weight of the claimed sd in upper-confidence and ranking rules; below 0 what is sure is preferred", 1.0, -10, 10
+        "weight of the claimed sd in upper-confidence and ranking rules; below 0 what is sure is preferred",
+        1.0,
+        -10,
+        10,
     )
     feasibility_weight: float = _p(
         "power of the chance that a candidate can be made in its score; 0: what fails is not learned", 1.0, 0, 100

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpbf_abm.arrays import Bool, Float, Float32, Int
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import distinct
 from mpbf_abm.model.world import World
@@ -51,7 +51,7 @@ def homogenisation(world: World) -> dict[str, float]:
     if not len(first):
         return {}
     materials, known = look(world, served)
-    y = world.truth.property[world.space.pairs(of[:, None], materials)]
+    y = world.truth.property[world.space.pairs(of[:, None], np.tile(materials, (len(of), 1)))]
     predicted = np.array([predict(world, looked, materials) for looked in known])
     errors = (predicted - y).astype(np.float64)
     errors -= errors.mean(axis=1, keepdims=True)

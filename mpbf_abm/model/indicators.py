@@ -140,7 +140,11 @@ INDICATORS: list[Indicator] = [
         ),
         ("error_correlation", "correlation", "of signed errors of two served models of a property, mean over pairs"),
         ("overlap_top", "share", "overlap of the best 5 % by two served models of a property, mean over pairs"),
-        ("shared_wrong_picks", "share", "of a model's best 5 % that are not the true ones, those another model picks too"),
+        (
+            "shared_wrong_picks",
+            "share",
+            "of a model's best 5 % that are not the true ones, those another model picks too",
+        ),
         ("error_shared_corpus", "correlation", "part of error_correlation that goes with common training materials"),
         ("error_shared_encoder", "correlation", "part of error_correlation that goes with a common lineage"),
         ("error_intrinsic", "correlation", "the rest: what models share without a common material or lineage"),
