@@ -36,15 +36,15 @@ def set_keys(world: World, family: Int, wave: Int) -> U64:
 
 def common_draws(world: World, attempt: int, keys: U64, width: int) -> Float:
     """Return the uniform numbers that draw common sets, by their keys (E, width)."""
-    lanes = splitmix(keys)[:, None] + np.arange(width, dtype=np.uint64)
+    lanes = np.asarray(splitmix(keys)[:, None] + np.arange(width, dtype=np.uint64), np.uint64)
     return world.streams.record_uniform(f"planner.common.{attempt}", lanes)
 
 
 def credit(world: World, results: Experiments, rows: Int) -> Float:
     """Return the credit for results above the threshold, given by their rows (n,).
 
-    The first to publish a material's property has it whole. Of those who find it in the same tick a keyed draw is
-    first; all others, and whoever finds what a public test has shown, have 1 - `planners.priority`.
+    The first to publish a material's property has it whole. Of several in one tick the least keyed draw is first. All
+    others, and those who repeat a public test, have 1 - `planners.priority`.
     """
     share, planner, wave = world.p.planners.priority, results.planner[rows], results.wave[rows]
     if share == 0:

@@ -30,7 +30,7 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 
-PAIRS = 250  # of labs in a community; each pair looks at a family of its own
+PAIRS = 250  # of labs in a community; each pair has a separate family
 RIVALS = grouped(
     space={"families": PAIRS, "family_exponent": 0.0, "feasible": 1.0, "quantum_dims": 4, "gauge_dims": 0},
     founding={"records": 0},
@@ -83,7 +83,7 @@ def begin_rivals(seed: int, size: int, values: Float, seen: Float, **planners: A
 
 
 def found(seed: int, v: Sequence[float], sigma: float, shared: bool) -> Float:
-    """Return the value that each pair finds by two experiments, one lab's after the other's (PAIRS,)."""
+    """Return the value that each pair discovers by two experiments, one lab's after the other's (PAIRS,)."""
     rng, values = generator(seed, "G3"), np.tile(np.asarray(v, np.float64), PAIRS)
     errors = np.repeat(rng.standard_normal((1, len(values))), 2, 0) if shared else rng.standard_normal((2, len(values)))
     # Half an experiment a tick: the labs of lower slots are served first, and the others at the second tick.
@@ -151,6 +151,4 @@ mutation("what is tested is looked at again", propose, "G3")(
 mutation("common sets are drawn by lab", common_draws, "G3")(
     lambda right, world, attempt, keys, width: world.streams.uniform(f"wrong.{attempt}", world.tick, (len(keys), width))
 )
-mutation("of those who find the same nobody is second", credit, "G3")(
-    lambda right, world, results, rows: np.ones(len(rows))
-)
+mutation("all who discover the same are first", credit, "G3")(lambda right, world, results, rows: np.ones(len(rows)))
