@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from lean import LEAN
 
+from mpbf_abm import MaterialsSpace
 from mpbf_abm.model import homogenisation
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.rivalry import credit
@@ -60,6 +61,19 @@ def test_who_is_first_has_the_credit_and_what_is_public_is_claimed() -> None:
     # What was first seen in this tick, and by one lab alone.
     fresh = np.flatnonzero(~world.commons.tested)[:6]
     assert credit(world, replace(r, material=fresh), np.arange(6)).tolist() == [1.0] * 6
+
+
+def test_families_keep_their_common_sets_when_they_are_relabelled() -> None:
+    p = LEAN.updated({"planners.common_candidates": 0.7, "planners.priority": 0.5, "space.materials": 150})
+    space = MaterialsSpace.synthetic(p, seed=5)
+    ends = []
+    for materials in (space, space.relabelled(np.array([2, 0, 3, 1]))):
+        eco = Ecosystem(p, 5, space=materials, record=())
+        for _ in range(5):
+            eco.step()
+        world = eco.world
+        ends.append((materials.material_keys[world.commons.material].tolist(), world.planners.claims.tolist()))
+    assert ends[0] == ends[1]
 
 
 def test_models_are_as_alike_as_plain_counting_says() -> None:
