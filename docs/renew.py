@@ -91,6 +91,8 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("model.diagnosis", "STRAIN", "shift of every causal column in the strain test"),
     ("model.planners", "ATTEMPTS", "keyed attempts to propose an untested material"),
     ("model.planners", "REACH", "pool of a proposal source, in candidates"),
+    ("model.homogenisation", "POINTS", "materials on which models are compared, at least one of each family"),
+    ("model.homogenisation", "BEST", "share of these that a model picks"),
     ("model.planners", "ASCENT_STEPS", "gradient steps of inverse design"),
     ("model.adoption", "INTERVAL", "half width of a claimed 95 % interval in sd"),
 )

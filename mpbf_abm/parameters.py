@@ -509,6 +509,12 @@ class PlannerParameters(Group):
         "gain beta_S from a family's standardised acquisition value to its log-weight", 1.0, 0, 10, source=DESIGN
     )
     candidates: int = _p("candidates C compared for one experiment", 24, 1, 100_000, unit="materials")
+    common_candidates: float = _p(
+        "chance that an experiment looks at the candidates that are common to all labs of its family and tick",
+        0.0,
+        0,
+        1,
+    )
     source: Literal["uniform", "neighbourhood", "inverse", "generative", "mixture"] = _p(
         "where candidates come from", "uniform", unit="name"
     )
@@ -536,7 +542,12 @@ class PlannerParameters(Group):
         unit="name",
         source="greedy accelerates most on real pools",
     )
-    kappa: float = _p("weight of the claimed sd in upper-confidence and ranking rules", 1.0, 0, 10)
+    kappa: float = _p(
+        "weight of the claimed sd in upper-confidence and ranking rules; below 0 what is sure is preferred",
+        1.0,
+        -10,
+        10,
+    )
     feasibility_weight: float = _p(
         "power of the chance that a candidate can be made in its score; 0: what fails is not learned", 1.0, 0, 100
     )
@@ -546,6 +557,9 @@ class PlannerParameters(Group):
         "results above this are always published", 0.5, -5, 5, unit="property sd above mean"
     )
     publication_bias: float = _p("chance that a result below the threshold stays unpublished", 0.5, 0, 1)
+    priority: float = _p(
+        "share of the credit that only the first finder has; later or simultaneous ones have the rest", 0.0, 0, 1
+    )
     adoption: Literal["track_record", "utility"] = _p("how models are adopted", "track_record", unit="name")
     adoption_rate: float = _p("chance that a planner reconsiders its models in a tick", 0.1, 0, 1, unit="1/tick")
     entry: int = _p(
@@ -950,6 +964,8 @@ ADDED = {
     "planners.adapter_features": "model",
     "planners.adapter_sd": 0.5,
     "trainers.training_time": 0,
+    "planners.common_candidates": 0.0,
+    "planners.priority": 0.0,
 }
 
 

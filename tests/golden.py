@@ -40,6 +40,12 @@ NEW_OUTCOMES = {  # indicators that have come since
     "found_by_planners_share",
     "learning_exponent",
     "feasibility_auc",
+    "error_correlation",
+    "overlap_top",
+    "shared_wrong_picks",
+    "error_shared_corpus",
+    "error_shared_encoder",
+    "error_intrinsic",
 }
 ROOT = Path(__file__).parents[1]
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.links import NEVER, NONE, choose_links, reached, users
+from mpbf_abm.model.rivalry import credit
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.streams import Streams
 
@@ -152,7 +153,7 @@ def keep_track(world: World, results: Experiments) -> None:
     np.add.at(planners.misses, spot, (~inside).astype(np.float64))
     # What is above the threshold is always published.
     claimed = made & (np.nan_to_num(results.observed) > p.publication_threshold)
-    np.add.at(planners.claims, results.planner[claimed], 1.0)
+    np.add.at(planners.claims, results.planner[claimed], credit(world, results, np.flatnonzero(claimed)))
     order = np.flatnonzero(made)[np.argsort(results.observed[made], kind="stable")]
     who, value = results.planner[order], results.observed[order]
     better = value > planners.best_value[who]

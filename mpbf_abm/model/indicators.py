@@ -22,6 +22,7 @@ from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
 from mpbf_abm.model.feasibility import area_in_use
+from mpbf_abm.model.homogenisation import homogenisation
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
@@ -137,6 +138,16 @@ INDICATORS: list[Indicator] = [
             "share",
             "area under the ROC curve of the chance to be made on the panel; mean over adopters of what learns it",
         ),
+        ("error_correlation", "correlation", "of signed errors of two served models of a property, mean over pairs"),
+        ("overlap_top", "share", "overlap of the best 5 % by two served models of a property, mean over pairs"),
+        (
+            "shared_wrong_picks",
+            "share",
+            "of a model's best 5 % that are not the true ones, those another model picks too",
+        ),
+        ("error_shared_corpus", "correlation", "part of error_correlation that goes with common training materials"),
+        ("error_shared_encoder", "correlation", "part of error_correlation that goes with a common lineage"),
+        ("error_intrinsic", "correlation", "the rest: what models share without a common material or lineage"),
     ),
     *_rows(
         "concentration",
@@ -257,6 +268,7 @@ def observe(world: World) -> dict[str, float]:
         **dict.fromkeys(STANDARD, NAN),
         **discovery(world, results),
         **learned,
+        **homogenisation(world),
         **concentration(world),
         **layers(world, use, seen),
         **coupling(world, results, use, seen, learned.get("inherited_bias", NAN)),

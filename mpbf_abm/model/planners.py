@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32, Int
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.errors import RuleError, refuse
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
@@ -25,6 +25,7 @@ from mpbf_abm.model.generation import generate
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
+from mpbf_abm.model.rivalry import common_draws, common_sets, set_keys
 from mpbf_abm.model.steering import adapted, best_known, channelled_fall, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
 from mpbf_abm.streams import normal_quantile, race, splitmix
@@ -214,7 +215,8 @@ def choose_candidates(world: World, planner: Int, wave: Int, model: Int, family:
     """Return candidates (E, C), how many of them each experiment can have judged (E,), and how far they were sought."""
     p, distance = world.p.planners, float("nan")
     drawn = p.source in ("uniform", "mixture")
-    pool = propose(world, planner, wave, family, p.candidates * (1 if drawn else REACH))
+    common = common_sets(world, planner, wave, model)
+    pool = propose(world, planner, wave, family, p.candidates * (1 if drawn else REACH), common)
     first = RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners")
     C = 1 if first else min(p.candidates, pool.shape[1])
     each = affordable(world, planner, C)
@@ -245,13 +247,14 @@ def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
     return by_wave(planner, wave, draw)
 
 
-def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> Int:
+def propose(world: World, planner: Int, wave: Int, family: Int, count: int, common: Bool) -> Int:
     """Propose candidates: keyed rejection among materials without a published test of the lab's property (E, C).
 
     Up to 16 attempts, then the next index; a family with fewer untested materials than
-    candidates is looked through whole.
+    candidates is looked through whole. In `common` experiments (E,) draws and order are those of the family.
     """
     space, commons, p = world.space, world.commons, world.p.planners
+    sets = set_keys(world, family, wave)
 
     sought, tested = world.planners.property[planner], space.by_property(commons.tested)
 
@@ -259,13 +262,19 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         first, end = space.start[family[e] : family[e] + 2]
         return np.asarray(first + np.flatnonzero(~tested[sought[e], first:end]))
 
+    def draws(attempt: int, width: int) -> Float:
+        u = keyed(world, f"planner.candidate.{attempt}", planner, wave, width)
+        if common.any():
+            u[common] = common_draws(world, attempt, sets[common], width)
+        return u
+
     if p.repeats:
-        return space.member(family[:, None], keyed(world, "planner.candidate.0", planner, wave, count))
+        return space.member(family[:, None], draws(0, count))
     # The width never depends on who else chooses what, so that one agent's draws do not move another's.
     C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
     small = space.by_property(commons.untested)[sought, family] <= C
-    looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
+    looks = np.where(common, sets, record_keys(PLANNER, world.planners.slots[planner], world.tick, wave))
     for e in np.flatnonzero(small):
         rows = untested(e)
         # In a keyed order, so that the first one is a random one.
@@ -276,8 +285,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     for attempt in range(ATTEMPTS):
         if not open_.any():
             return out
-        u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
-        out = np.where(open_, space.member(family[:, None], u), out)
+        out = np.where(open_, space.member(family[:, None], draws(attempt, C)), out)
         open_ &= tested[sought[:, None], out]
     for e, c in np.argwhere(open_):
         free = untested(e)

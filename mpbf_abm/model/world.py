@@ -368,6 +368,8 @@ class World:
         What labs have learned of their models' errors, by row (:mod:`mpbf_abm.model.adapters`).
     rules : dict
         Agents with a custom rule, by kind and row.
+    compared : dict
+        What comparisons of models keep until a model is replaced; nothing follows from it.
     """
 
     p: Parameters
@@ -401,6 +403,7 @@ class World:
     training: list[tuple[int, int, dict[int, FoundationModel]]] = field(default_factory=list)
     adapters: dict[int, Any] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
+    compared: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def cohorts(self) -> dict[str, Cohort]:

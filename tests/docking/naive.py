@@ -104,6 +104,12 @@ def score(rule, mean, sd, best, kappa):
     raise AssertionError(rule)
 
 
+def leaders(values):
+    """Places of the best twentieth, what equals the least of them included."""
+    least = sorted(values)[len(values) - max(1, round(0.05 * len(values)))]
+    return {i for i, v in enumerate(values) if v >= least}
+
+
 def ranks(values):
     """Ranks in ascending order, ties by position."""
     out = np.zeros(len(values))
@@ -233,7 +239,7 @@ class Model:
     def __init__(self, community, number, features, head, adds_simulated):
         self.community, self.property = community, number
         self.features, self.head, self.adds_simulated = features, head, adds_simulated
-        self.panel, self.panel_phi = [], []
+        self.panel, self.panel_phi, self.compared = [], [], []
         self.trained, self.sample, self.mixture = 0, [], None
         self.tradeoff = 0.0
         self.errors = []
@@ -1156,6 +1162,60 @@ class Community:
             "learning_exponent": self.exponent() if seen else math.nan,
         }
 
+    def likeness(self):
+        """How alike models of one property err and pick, over ordered pairs."""
+        served, names = self.served_pairs(), ("error_correlation", "overlap_top", "shared_wrong_picks")
+        names += ("error_shared_corpus", "error_shared_encoder", "error_intrinsic")
+        b = max(1, round(200 / self.K))
+        u = self.lines("uniform", "comparison.material", (self.K, b), 0)
+        stream = self.streams.generator("comparison.view", 0)
+        views = stream.standard_normal((self.K, b, self.view_numbers), dtype=np.float32)
+        shown = []
+        for k in range(self.K):
+            line = self.space.family_keys[k]
+            for i in range(b):
+                shown.append((int(self.space.start[k]) + math.floor(u[line, i] * self.size[k]), views[line, i]))
+        seen = {}
+        for t, m in served:
+            model = self.trainers[m].models[t]
+            model.compared = model.compared or [model.features(self.ambient(i, view)) for i, view in shown]
+            said = [model.predict(i, phi)[0] for (i, _), phi in zip(shown, model.compared, strict=True)]
+            truth = [float(self.property[t][i]) for i, _ in shown]
+            seen[t, m] = model, np.subtract(said, truth), leaders(said), leaders(truth)
+        pairs = [(seen[a], seen[b]) for a in served for b in served if a != b and a[0] == b[0]]
+        if not pairs:
+            return dict.fromkeys(names, math.nan)
+        r = [np.corrcoef(mine[1], other[1])[0, 1] for mine, other in pairs]
+        overlap = [2 * len(mine[2] & other[2]) / (len(mine[2]) + len(other[2])) for mine, other in pairs]
+        wrong = sum(len(mine[2] - mine[3]) for mine, _ in pairs)
+        both = sum(len((mine[2] - mine[3]) & other[2]) for mine, other in pairs)
+        reading = [
+            len(set(mine[0].sample) & set(other[0].sample)) / len(set(mine[0].sample) | set(other[0].sample))
+            for mine, other in pairs
+        ]
+        lineage = [float(mine[0].encoder.lineage == other[0].encoder.lineage) for mine, other in pairs]
+        parts = self.parts(r, reading, lineage, [mine[0].property for mine, _ in pairs])
+        values = (np.mean(r), np.mean(overlap), both / wrong if wrong else math.nan, *parts)
+        return dict(zip(names, values, strict=True))
+
+    def parts(self, r, reading, lineage, numbers):
+        """Least squares with an intercept for each property; what does not differ between pairs has no slope."""
+        levels = np.array([[float(t == n) for t in range(self.T)] for n in numbers])
+
+        def bent(values):
+            values = np.array(values)
+            return values - levels @ np.linalg.lstsq(levels, values, rcond=None)[0]
+
+        causes = [reading, lineage]
+        free = [i for i in (0, 1) if (bent(causes[i]) ** 2).sum() > 1e-9 * len(r)]
+        x = np.array([bent(causes[i]) for i in free]).T
+        slopes = [math.nan if any(cause) else 0.0 for cause in causes]
+        if free and np.linalg.matrix_rank(x, tol=1e-4) == len(free):
+            for i, slope in zip(free, np.linalg.lstsq(x, bent(r), rcond=None)[0], strict=True):
+                slopes[i] = slope
+        given = [s * np.mean(cause) for s, cause in zip(slopes, causes, strict=True)]
+        return [*given, np.mean(r) - sum(given)]
+
     def exponent(self):
         """Slope of log errors on log labels, with an intercept for each property whose labels spread."""
         sets = [[(x, y) for t, x, y in self.curve if t == number] for number in range(self.T)]
@@ -1554,7 +1614,7 @@ class Community:
             for j in range(q.budget):
                 clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
                 k = race(clocks[q.slot][self.space.family_keys], f)
-                candidates = self.propose(q, j, k, untested[k])
+                candidates = self.propose(q, j, k, untested[k], self.is_common(q, j, m))
                 compared = 1 if p.acquisition == "random" and p.proxy == 0 else min(p.candidates, len(candidates))
                 afford = math.floor(min(max(q.attention / (max(q.budget, 1) * self.cost(m)), 1), compared))
                 if p.source == "mixture" and m is not None:
@@ -1601,24 +1661,37 @@ class Community:
             out.append(nearest(place, points, materials)[0])
         return out
 
-    def propose(self, q, j, k, untested):
-        p = self.p.planners
+    def is_common(self, q, j, m):
+        """Whether an experiment looks at the set that all labs of a family look at."""
+        ranked = m is not None and self.p.planners.acquisition != "random"
+        u = self.of_record("planner.common", record_key(2, q.slot, self.tick, j))
+        return ranked and u < self.p.planners.common_candidates
+
+    def propose(self, q, j, k, untested, common):
+        p, shared = self.p.planners, record_key(5, int(self.space.family_keys[k]), self.tick, j)
+
+        def draw(attempt):
+            """Uniform numbers of an attempt, one for each candidate."""
+            if common:
+                lanes = [(splitmix(shared) + c) % 2**64 for c in range(width)]
+                return [self.of_record(f"planner.common.{attempt}", lane) for lane in lanes]
+            return self.lines("uniform", f"planner.candidate.{attempt}.{j}", shape)[q.slot]
+
         first, size = int(self.space.start[k]), self.size[k]
         wanted = p.candidates * (1 if p.source in ("uniform", "mixture") else REACH)
         width = wanted if p.repeats else min(wanted, max(self.size))
         shape = (len(self.planners), width)
         if p.repeats:
-            u = self.lines("uniform", f"planner.candidate.0.{j}", shape)[q.slot]
-            return [first + math.floor(n * size) for n in u]
+            return [first + math.floor(n * size) for n in draw(0)]
         if len(untested) <= width:
-            own = record_key(2, q.slot, self.tick, j)
+            own = shared if common else record_key(2, q.slot, self.tick, j)
 
             def place(i):
                 return self.of_record("planner.candidate.order", splitmix(int(self.space.material_keys[i])) ^ own)
 
             ordered = sorted(untested, key=place)
             return [ordered[c % len(ordered)] for c in range(width)]
-        draws = [self.lines("uniform", f"planner.candidate.{a}.{j}", shape)[q.slot] for a in range(ATTEMPTS)]
+        draws = [draw(a) for a in range(ATTEMPTS)]
         return [self.first_untested(q.property, first, size, [u[c] for u in draws]) for c in range(width)]
 
     def first_untested(self, number, first, size, numbers):
@@ -1756,9 +1829,27 @@ class Community:
             record = q.hits if hit else q.misses
             record[r.model] = record.get(r.model, 0.0) + 1
         if r.published and r.value > self.p.planners.publication_threshold:
-            q.claims += 1
+            first = self.published_before(r) is None and r is min(self.finders(r), key=self.lot)
+            q.claims += 1 if first else 1 - self.p.planners.priority
         if r.value > q.best_value:
             q.best_value, q.best_material = r.value, r.material
+
+    def published_before(self, r):
+        pair = r.planner.property, r.material
+        return pair if pair in self.tested else None
+
+    def finders(self, r):
+        """Experiments of this tick that claim the same."""
+        return [
+            other
+            for other in self.results
+            if (other.planner.property, other.material) == (r.planner.property, r.material)
+            and other.made
+            and other.value > self.p.planners.publication_threshold
+        ]
+
+    def lot(self, r):
+        return self.of_record("planner.first", record_key(2, r.planner.slot, self.tick, r.wave))
 
     def deposit(self, r):
         q, p = r.planner, self.p

@@ -17,6 +17,7 @@ from naive_space import read_space
 from mpbf_abm import Parameters
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.feasibility import basis
+from mpbf_abm.model.homogenisation import homogenisation
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -140,8 +141,8 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         equal("recent errors", tick, mine.errors, theirs.recent, **LEARNED)
 
 
-def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any) -> Community:
-    """Run both and compare after every tick."""
+def dock(p: Parameters, seed: int, ticks: int, space: Any = None, *, alike: bool = False, **events: Any) -> Community:
+    """Run both and compare after every tick, on request also how alike models are."""
     eco = Ecosystem(p, seed, record=(), space=space, **events)
     ours = Community(p, eco.world.space, Streams(seed), **events)
     try:
@@ -149,6 +150,10 @@ def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any)
             eco.step()
             ours.step()
             compare(ours, eco)
+            if alike:
+                likeness = homogenisation(eco.world)
+                for name, value in ours.likeness().items():
+                    equal(name, eco.tick, value, likeness.get(name, np.nan), **LEARNED)
     finally:
         eco.release()
     return ours
@@ -438,6 +443,38 @@ SCARCE = {
 )
 def test_several_properties(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters.preset("single-default").updated({**LEARNING, **SEVERAL, **changes}), seed, 13)
+
+
+RIVALS = {
+    "trainers.count": 3,
+    "trainers.reuse": 0.5,
+    "infrastructure.providers": 1,
+    "infrastructure.openness": 0.2,
+    "planners.experiments": 2.5,
+    "planners.memory": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (
+            3,
+            {"planners.common_candidates": 0.6, "planners.priority": 0.7, "planners.publication_bias": 0.2}
+            | {"planners.acquisition": "ucb", "planners.kappa": -1.0},
+        ),
+        (
+            5,
+            SEVERAL
+            | OBSERVED
+            | {"planners.common_candidates": 1.0, "planners.priority": 0.4, "planners.source": "neighbourhood"}
+            | {"planners.repeats": True},
+        ),
+    ],
+)
+def test_rivals(seed: int, changes: dict[str, Any]) -> None:
+    ours = dock(Parameters.preset("single-default").updated({**LEARNING, **RIVALS, **changes}), seed, 8, alike=True)
+    assert any(q.claims % 1 for q in ours.planners)
 
 
 POLICY_GROUPS = [

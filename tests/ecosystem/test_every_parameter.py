@@ -55,6 +55,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "planners.tilt": {"planners.source": "mixture"},
     "planners.proposals": {"planners.source": "mixture", "planners.tilt": 3.0},
     "planners.attention_cost": {"planners.source": "inverse"},
+    "planners.priority": {"planners.common_candidates": 1.0, "planners.experiments": 3.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 

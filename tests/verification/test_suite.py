@@ -57,6 +57,7 @@ OTHER_VALUES = {
     "M10": {"columns": 30, "fits": 20},
     "G1": {"k": 2, "M": 4, "beta": 0.8, "P": 200},
     "G2": {"n": 9, "p": 20, "m": 3, "tried": 5},
+    "G3": {"v": (0.0, 0.5, 0.7, 3.0), "sigma": 0.6, "n": 5},
     "L1": {"alpha": 2, "beta": 0.3, "V": 50, "F": 0.9},
     "L2": {"gamma": 1.4, "R": 0.3, "u": (0.5,), "delta_U": 0.2},
     "L3": {"o": 0.2, "c": 1.7, "w": 0.1},
@@ -105,7 +106,7 @@ def test_expected_values_follow_the_parameters(id):
 
 
 def test_the_suite_has_every_row_of_the_design_and_every_row_a_wrong_rule():
-    groups = {"U": 14, "M": 10, "G": 2, "F": 11, "K": 5, "L": 4, "W": 4, "S": 5}
+    groups = {"U": 14, "M": 10, "G": 3, "F": 11, "K": 5, "L": 4, "W": 4, "S": 5}
     first = {"U": 0, "M": 1, "G": 1, "F": 1, "K": 1, "L": 1, "W": 1, "S": 1}
     assert set(suite.ids()) == {f"{g}{i}" for g, n in groups.items() for i in range(first[g], first[g] + n)}
     noticed = {id for m in MUTATIONS for id in m.breaks}

@@ -20,6 +20,7 @@ from mpbf_abm.evidence.known import (  # noqa: F401
     feedback,
     formulas,
     meanfield,
+    rivals,
     statistics,
     trials,
     urns,
@@ -36,7 +37,7 @@ from mpbf_abm.studies.study import do_tasks, returned, task_of
 GROUPS = {
     "U": "Urn limits",
     "M": "Feedback between models and data",
-    "G": "Generated candidates and active learning",
+    "G": "Choices: generated candidates, active learning, rivals",
     "F": "Infrastructure",
     "D": "Dependence with frictions",
     "K": "Mean-field twin",
