@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.links import NONE, choose_links, users
+from mpbf_abm.model.steering import integrity_weights
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.streams import Streams
 
@@ -46,7 +47,10 @@ def adopt(world: World) -> None:
         clocks = world.clocks("planner.adopt", planners, len(works))[rows][:, world.trainers.slots]
         # Who only has a place to fill keeps the links it has.
         keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
-        chosen = choose_links(clocks, adoption_weights(world, rows) * served[rows], links.shape[1], keep)
+        weight = adoption_weights(world, rows) * served[rows]
+        if (trust := integrity_weights(world)) is not None:
+            weight *= trust.reshape(world.space.properties, -1)[planners.property[rows]]
+        chosen = choose_links(clocks, weight, links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
     registry.adoptions += users(chosen[newly, 0], len(works))
     links[rows] = chosen
