@@ -55,6 +55,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "planners.tilt": {"planners.source": "mixture"},
     "planners.proposals": {"planners.source": "mixture", "planners.tilt": 3.0},
     "planners.attention_cost": {"planners.source": "inverse"},
+    "commons.concentration": {"commons.discount": 0.1, "founding.records": 10},
+    "commons.discount": {"commons.concentration": 0.5, "founding.records": 10},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
