@@ -24,7 +24,7 @@ from mpbf_abm.model.modalities import (
     label,
     labelled_property,
 )
-from mpbf_abm.model.opening import attend, choose, covered, reveal, revealed
+from mpbf_abm.model.opening import attend, covered, found, reveal, revealed, unfolds
 from mpbf_abm.model.steering import integrity_weights, log_weights
 from mpbf_abm.model.structures import CURATED_STRUCTURE
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
@@ -116,7 +116,7 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
         collect(world, works, share)
     if waves <= 0:
         return
-    family = np.array([choose(world, "curator", j, curators, share, p.adjacency) for j in range(waves)]).T
+    family = np.array([choose_families(world, j, share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
     material = space.member(family, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
@@ -132,6 +132,17 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     if len(agent):
         reveal(world, family[agent, wave])
         enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
+
+
+def choose_families(world: World, wave: int, share: Float) -> Int:
+    """Choose a family for each curator's record of a wave, or found one (n,)."""
+    curators = world.curators
+    family = race(world.family_clocks(f"curator.family.{wave}", curators), share)
+    if not unfolds(world):
+        return family
+    lot = world.uniform(f"curator.founds.{wave}", curators, 1)
+    clocks = world.family_clocks(f"curator.founded.{wave}", curators)
+    return found(world, family, share, lot, clocks, world.p.curators.adjacency)
 
 
 def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:

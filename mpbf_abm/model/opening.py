@@ -7,6 +7,7 @@ discount). Which one it is follows the adjacent possible (Tria et al. 2014). The
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.model.assimilation import attainable, coverage
 from mpbf_abm.model.attention import attention
-from mpbf_abm.model.world import Cohort, World
+from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import by_shares, race
 
@@ -66,30 +67,41 @@ def attend(world: World, ε: Float, ν: float, γ: Float, w: Float | None = None
     return share
 
 
-def choose(world: World, kind: str, wave: int, cohort: Cohort, share: Float, ν: float) -> NDArray[np.intp]:
-    """Family that each agent chooses in a wave, by attention (n, K) or by founding one; -1 where there is none (n,).
+def found(world: World, family: Int, share: Float, lot: Float, clocks: Float, ν: float) -> Int:
+    """Return what agents choose who may found a family instead; -1 where there is none to choose (n,).
 
-    All agents see the records and families of the start of the phase. A new family is with chance ν a neighbour of
-    the one that the agent would have chosen otherwise.
+    All see the records and families of the start of the phase. A new family is with chance ν a neighbour of the one
+    that the agent would have chosen, which is its parent.
+
+    Parameters
+    ----------
+    world : World
+    family : int (n,)
+        Choice by attention of each agent.
+    share : float (n, K)
+        This attention.
+    lot : float (n, 1)
+        Uniform numbers that decide who founds.
+    clocks : float (n, K)
+        Of dormant families.
+    ν : float
+        Chance of a neighbour, 0 to 1.
     """
-    family = race(world.family_clocks(f"{kind}.family.{wave}", cohort), share)
-    if not unfolds(world):
-        return family
     c, known = world.p.commons, revealed(world)
     parent = share[np.arange(len(family)), family] > 0
     family = np.where(parent, family, -1)
     chance = rate(c.concentration, c.discount, int(known.sum()), float(world.commons.visible()[known].sum()))
-    new = np.flatnonzero(world.uniform(f"{kind}.founds.{wave}", cohort, 1)[:, 0] < chance)
+    new = np.flatnonzero(lot[:, 0] < chance)
     if len(new) and not known.all():
         near = np.where(known, 0.0, world.space.similarity[family[new]]) * parent[new, None]
         total = near.sum(axis=1, keepdims=True)
         uniform = ~known / (~known).sum()
         weight = np.where(total > 0, (1 - ν) * uniform + ν * near / np.where(total > 0, total, 1.0), uniform)
-        family[new] = race(world.family_clocks(f"{kind}.founded.{wave}", cohort)[new], weight)
+        family[new] = race(clocks[new], weight)
     return family
 
 
-def reveal(world: World, family: Int) -> None:
+def reveal(world: World, family: NDArray[np.integer[Any]]) -> None:
     """Count choices that were made, in their order, and reveal their families (n,)."""
     if not unfolds(world):
         return

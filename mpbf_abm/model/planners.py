@@ -23,10 +23,10 @@ from mpbf_abm.model.generation import generate
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
-from mpbf_abm.model.opening import DORMANT, attend, choose, reveal
+from mpbf_abm.model.opening import DORMANT, attend, found, reveal, unfolds
 from mpbf_abm.model.steering import best_known, channelled_fall, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
-from mpbf_abm.streams import normal_quantile, splitmix
+from mpbf_abm.streams import normal_quantile, race, splitmix
 
 ATTEMPTS = 16
 MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a separate key
@@ -130,9 +130,19 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
 
 def choose_families(world: World, planner: Int, wave: Int) -> Int:
     """Choose a family for each experiment, -1 where none has a material left (E,)."""
-    share = planner_attention(world)
-    ν = world.p.planners.adjacency
-    family = by_wave(planner, wave, lambda j: choose(world, "planner", j, world.planners, share, ν))
+    share, planners = planner_attention(world), world.planners
+
+    def draw(j: int) -> Int:
+        family = race(world.family_clocks(f"planner.family.{j}", planners), share)
+        if not unfolds(world):
+            return family
+        lot, clocks = (
+            world.uniform(f"planner.founds.{j}", planners, 1),
+            world.family_clocks(f"planner.founded.{j}", planners),
+        )
+        return found(world, family, share, lot, clocks, world.p.planners.adjacency)
+
+    family = by_wave(planner, wave, draw)
     if not world.p.planners.repeats:
         # With every weight 0 there is nothing left to choose but a family to found.
         family[(share[planner, family] <= 0) & (world.revealed_at[family] > DORMANT)] = -1

@@ -162,7 +162,7 @@ def log_weights(world: World) -> Float | None:
     if known.all():
         out[list(served)] = family_weights(values, S, gain)
     else:
-        out[np.ix_(list(served), known)] = family_weights(values[:, known], S, gain)
+        out[np.ix_(np.array(list(served)), np.flatnonzero(known))] = family_weights(values[:, known], S, gain)
     return out
 
 

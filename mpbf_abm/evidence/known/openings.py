@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mpbf_abm.arrays import Float
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.evidence.known.rows import (
     RUNS,
     Check,
@@ -79,7 +79,7 @@ def open_families(
             yield Check(f"E families of two records, {name}", two, *mean_error((counts == 2).sum(axis=1)))
 
 
-def _founded(p: Parameters, K: int, draws: Float) -> Float:
+def _founded(p: Parameters, K: int, draws: Float) -> Int:
     """Founding records of each family (K,)."""
     return np.bincount(founding_choices(p, np.zeros(K), np.full(K, 1 / K), draws), minlength=K)
 
