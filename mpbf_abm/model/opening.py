@@ -45,7 +45,7 @@ def rate(concentration: float, discount: float, families: int, records: float) -
     families : int
         Revealed families K.
     records : float
-        Visible records n of these, their founding mass included.
+        Records in view n, without founding mass.
     """
     if families == 0 or concentration + records <= 0:
         return 1.0
@@ -87,10 +87,11 @@ def found(world: World, family: Int, share: Float, lot: Float, clocks: Float, ν
     ν : float
         Chance of a neighbour, 0 to 1.
     """
-    c, known = world.p.commons, revealed(world)
+    c, known, commons = world.p.commons, revealed(world), world.commons
     parent = share[np.arange(len(family)), family] > 0
     family = np.where(parent, family, -1)
-    chance = rate(c.concentration, c.discount, int(known.sum()), float(world.commons.visible()[known].sum()))
+    records = float((commons.visible() - commons.mass).sum())
+    chance = rate(c.concentration, c.discount, int(known.sum()), records)
     new = np.flatnonzero(lot[:, 0] < chance)
     if len(new) and not known.all():
         near = np.where(known, 0.0, world.space.similarity[family[new]]) * parent[new, None]
@@ -125,10 +126,11 @@ def founding_choices(p: Parameters, mass: Float, share: Float, u: Float) -> Int:
     count, known = np.zeros(len(mass)), np.zeros(len(mass), bool)
     out = np.empty(len(u), np.int64)
     for i, draw in enumerate(u):
+        weight = np.where(known, np.maximum(count + mass - α, 0.0), 0.0)
         new = np.where(known, 0.0, share)
-        left = new.sum()
-        old = np.where(known, np.maximum(count + mass - α, 0.0), 0.0)
-        weight = old + new * ((θ + α * known.sum() if i else 1.0) / left) if left > 0 else old
+        if (left := new.sum()) > 0:
+            chance = rate(θ, α, int(known.sum()), i)
+            weight = weight * ((1 - chance) / max(weight.sum(), 1e-300)) + new * (chance / left)
         summed = np.cumsum(weight)
         out[i] = by_shares(summed / summed[-1], draw)
         count[out[i]] += 1.0

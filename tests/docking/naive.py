@@ -505,7 +505,10 @@ class Community:
         if not self.unfolding:
             return weights
         left = sum(w for k, w in zip(order, weights, strict=True) if k not in known)
-        new = c.concentration + c.discount * len(known) if known else 1.0
+        held = sum(max(drawn[k] + self.mass[k] - c.discount, 0.0) for k in known)
+        # Chances of a new family and of a known one stand as n + theta less the others' to theirs.
+        found = c.concentration + c.discount * len(known)
+        new = held * found / (sum(drawn) - c.discount * len(known)) if known else 1.0
         return [
             max(drawn[k] + self.mass[k] - c.discount, 0.0) if k in known else new * w / left
             for k, w in zip(order, weights, strict=True)
@@ -525,7 +528,7 @@ class Community:
             return k if f[k] > 0 else None
         k = k if f[k] > 0 else None
         known = list(self.revealed)
-        n = sum(self.counts()[i] for i in known)
+        n = sum(self.counts()) - sum(self.mass)
         chance = (c.concentration + c.discount * len(known)) / (c.concentration + n) if known and n > 0 else 1.0
         dormant = [0.0 if i in known else 1.0 for i in range(self.K)]
         if not self.lines("uniform", f"{kind}.founds.{j}", (len(cohort), 1))[slot, 0] < chance or not sum(dormant):
