@@ -321,6 +321,15 @@ class CommonsParameters(Group):
         1_000_000,
         unit="ticks",
     )
+    concentration: float = _p(
+        "theta of the chance (theta + alpha K) / (theta + n) of a new family by a choice, K revealed, n their records: "
+        "with both 0 every family is open from the start",
+        0.0,
+        0,
+        1e6,
+        unit="records",
+    )
+    discount: float = _p("alpha of the same chance, and taken from each family's records in attention", 0.0, 0, 0.99)
 
 
 class ModalityParameters(Group):
@@ -627,6 +636,9 @@ class CouplingParameters(Group):
         10,
         unit="sd",
     )
+    integrity_weight: float = _p(
+        "power of perceived A, at least 0.05, by which curators and adopters weigh models; 0: A has no say", 0.0, 0, 10
+    )
     uncertainty_dal_ral: float = _p("how far claimed record variances reach training", 1.0, 0, 1)
     uncertainty_modalities: float = _p("how far variances differ between modalities in training", 1.0, 0, 1)
     uncertainty_ral_isl: float = _p("how far model variances reach acquisition", 1.0, 0, 1)
@@ -714,6 +726,12 @@ class LayerParameters(Group):
         1e7,
         unit="materials",
         source=DESIGN,
+    )
+    coverage_share: float = _p(
+        "v_0 as a share of each family's materials, C relative to the most that it can be; 0: v_0 is coverage_scale",
+        0.0,
+        0,
+        100,
     )
     fidelity_scale: float = _p("F_0, reference fidelity of the alternative form", 0.25, LEAST, 1)
     prior_overlaps: float = _p(
@@ -966,6 +984,10 @@ ADDED = {
     "trainers.training_time": 0,
     "planners.common_candidates": 0.0,
     "planners.priority": 0.0,
+    "commons.concentration": 0.0,
+    "commons.discount": 0.0,
+    "layers.coverage_share": 0.0,
+    "coupling.integrity_weight": 0.0,
 }
 
 

@@ -28,6 +28,7 @@ from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.curators import curator_attention
+from mpbf_abm.model.opening import unfolds
 from mpbf_abm.model.planners import planner_attention
 from mpbf_abm.model.world import World
 from mpbf_abm.processes import one_thread
@@ -127,6 +128,7 @@ def flow(ecosystem: Community, window: int) -> Flow:
     Rates are those of the last `window` ticks.
     """
     world = ecosystem.world
+    refuse(unfolds(world), "effective urn: commons.concentration, commons.discount: all families are open (0)")
     commons = world.commons
     recent = commons.alive & (commons.tick >= world.tick - window) & (commons.producer >= 0)
     tested = np.isin(commons.origin, (EXPERIMENT, FAILED))

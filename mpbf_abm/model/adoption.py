@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.links import NEVER, NONE, choose_links, reached, users
 from mpbf_abm.model.rivalry import credit
+from mpbf_abm.model.steering import integrity_weights
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.streams import Streams
 
@@ -50,8 +51,10 @@ def adopt(world: World) -> None:
         clocks = world.clocks("planner.adopt", planners, len(works))[rows][:, world.trainers.slots]
         # Who only has a place to fill keeps the links it has.
         keep = np.where((u < p.adoption_rate)[:, None] | reached(links, closing), NONE, links)[rows]
-        weight = adoption_weights(world, rows) * foresight(world)[rows]
-        chosen = choose_links(clocks, weight * served[rows], links.shape[1], keep)
+        weight = adoption_weights(world, rows) * foresight(world)[rows] * served[rows]
+        if (trust := integrity_weights(world)) is not None:
+            weight *= trust.reshape(world.space.properties, -1)[planners.property[rows]]
+        chosen = choose_links(clocks, weight, links.shape[1], keep)
     if p.switching_time and world.tick:
         learn_to_use(world, rows, chosen)
     newly = chosen[:, 0] != links[rows, 0]

@@ -25,6 +25,20 @@ def coverage(V: ArrayLike, v0: float) -> float:
     return float(np.mean(-np.expm1(-np.asarray(V, np.float64) / v0)))
 
 
+def attainable(V: ArrayLike, size: ArrayLike, share: float) -> float:
+    """Coverage relative to what can be had, ``mean_k (1 - exp(-V_k / (s N_k))) / (1 - exp(-1 / s))``, in [0, 1].
+
+    Parameters
+    ----------
+    V, size : int (K,)
+        Distinct materials with records in each family, and all materials of it.
+    share : float
+        v_0 as a share s of a family's materials, above 0.
+    """
+    seen = np.asarray(V, np.float64) / np.asarray(size, np.float64)
+    return float(np.mean(np.expm1(-seen / share)) / np.expm1(-1.0 / share))
+
+
 def fidelity(value: ArrayLike, truth: ArrayLike, variance: ArrayLike, sd: float = 1.0) -> float:
     """Fidelity ``F = sum_r w_r exp(-(v_r - y_i)^2 / (2 sd^2)) / sum_r w_r`` with ``w = 1 / variance``, in [0, 1]."""
     w = 1.0 / np.asarray(variance, np.float64)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.model import modalities
-from mpbf_abm.model.assimilation import budget_response, coverage, delta_b
-from mpbf_abm.model.attention import attention, covering
+from mpbf_abm.model.assimilation import budget_response, delta_b
+from mpbf_abm.model.attention import covering
 from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, distinct, record_keys
 from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.modalities import (
@@ -24,7 +24,8 @@ from mpbf_abm.model.modalities import (
     label,
     labelled_property,
 )
-from mpbf_abm.model.steering import log_weights
+from mpbf_abm.model.opening import attend, covered, found, reveal, revealed, unfolds
+from mpbf_abm.model.steering import integrity_weights, log_weights
 from mpbf_abm.model.structures import CURATED_STRUCTURE
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
 from mpbf_abm.streams import by_shares, normal_quantile, race
@@ -71,9 +72,8 @@ def assimilate(world: World) -> None:
 def perceived_boundary_shift(world: World) -> float:
     """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
     commons, f = world.commons, world.p.layers
-    covered = coverage(commons.distinct_materials(), f.coverage_scale)
     fidelity, founding = commons.perceived_fidelity(f.prior_overlaps), max(1.0, world.base.founding.records)
-    return delta_b(f, covered, fidelity, float(commons.visible().sum()), founding)
+    return delta_b(f, covered(world), fidelity, float(commons.visible().sum()), founding)
 
 
 def curator_attention(world: World, exploration: Float | None = None) -> Float:
@@ -89,12 +89,17 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     x = world.commons.visible()
     guidance = None
     if p.model_guidance and (logs := log_weights(world)) is not None:
-        guidance = np.exp(p.model_guidance * logs[[i for i, _ in world.models()]].mean(axis=0))[None]
+        served = [i for i, _ in world.models()]
+        trust = integrity_weights(world)
+        mean = logs[served].mean(axis=0) if trust is None else trust[served] @ logs[served] / trust[served].sum()
+        guidance = np.exp(p.model_guidance * mean)[None]
     if exploration is None:
         exploration = np.maximum(curators.exploration, p.exploration_floor)
-    share = attention(x, exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
-    if p.coverage_seeking:
-        share = covering(share, x, p.coverage_seeking)
+    share = attend(world, exploration, p.adjacency, curators.reinforcement, guidance)
+    if p.coverage_seeking and (known := revealed(world)).any():
+        share = covering(
+            share, world.commons.visible() if known.all() else np.where(known, x, np.inf), p.coverage_seeking
+        )
     for row, rule in world.own("curators").items():
         share[row] = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
     return share
@@ -111,7 +116,7 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
         collect(world, works, share)
     if waves <= 0:
         return
-    family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
+    family = np.array([choose_families(world, j, share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
     material = space.member(family, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
@@ -125,7 +130,19 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     order, wave = np.nonzero(taken if curators.in_order else taken[curators.by_slot])
     agent = curators.by_slot[order]
     if len(agent):
+        reveal(world, family[agent, wave])
         enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
+
+
+def choose_families(world: World, wave: int, share: Float) -> Int:
+    """Choose a family for each curator's record of a wave, or found one (n,)."""
+    curators = world.curators
+    family = race(world.family_clocks(f"curator.family.{wave}", curators), share)
+    if not unfolds(world):
+        return family
+    lot = world.uniform(f"curator.founds.{wave}", curators, 1)
+    clocks = world.family_clocks(f"curator.founded.{wave}", curators)
+    return found(world, family, share, lot, clocks, world.p.curators.adjacency)
 
 
 def collect(world: World, works: NDArray[np.bool_], share: Float) -> None:

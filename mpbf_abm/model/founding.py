@@ -7,7 +7,7 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Int
+from mpbf_abm.arrays import Bool, Int
 from mpbf_abm.errors import lines_where, refuse_any
 from mpbf_abm.model.adoption import choose_collaborators
 from mpbf_abm.model.closures import serve
@@ -15,6 +15,7 @@ from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import FIDELITY, MEASURED, label, labelled_property
+from mpbf_abm.model.opening import DORMANT, FROM_THE_START, founding_choices, reveal, revealed, unfolds
 from mpbf_abm.model.structures import FOUNDING_STRUCTURE
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
@@ -71,7 +72,7 @@ def founding_faults(p: Parameters, space: MaterialsSpace, ticks: int) -> list[st
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
     R, M, L = p.infrastructure.repositories, p.trainers.count, p.planners.count
-    truth = Truth.of(space)
+    truth, opens = Truth.of(space), p.commons.concentration > 0 or p.commons.discount > 0
     commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
     world = World(
         p=p,
@@ -90,6 +91,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R),
         health_models=np.ones(M),
+        revealed_at=np.full(space.families, DORMANT if opens else FROM_THE_START),
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
         reference=np.array([np.quantile(y, 0.9) for y in space.by_property(space.property)]),
@@ -117,12 +119,17 @@ def found_records(world: World) -> None:
         return
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
+    if unfolds(world):
+        by_key = np.argsort(space.family_keys, kind="stable")
+        chances = founding_mass(p, space.families)[by_key], founding_shares(p, space)[by_key]
+        family = by_key[founding_choices(p, *chances, u[:, 0])]
     material = space.member(family, u[:, 1])
     if p.founding.year or (n <= DISTINCT and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
         if p.founding.year and space.year is not None:
             order = order[space.year[order] <= p.founding.year]
         material = np.resize(order[:n], n)
+    reveal(world, space.family[material])
     mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
     modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
     keys = founding_keys(FOUNDER, n)
@@ -149,10 +156,12 @@ def found_structures(world: World) -> None:
     p, n = world.p, world.p.founding.structures
     if n == 0:
         return
-    u = world.streams.uniform("found.structure", 0, (n, 4))
+    u, known = world.streams.uniform("found.structure", 0, (n, 4)), revealed(world)
     world.structures.append(
         key=founding_keys(FOUNDING_STRUCTURE, n),
-        material=world.space.member(founding_families(p, world.space, u[:, 0]), u[:, 1]),
+        material=world.space.member(
+            founding_families(p, world.space, u[:, 0], known if known.any() else True), u[:, 1]
+        ),
         repository=founding_repositories(world, u[:, 2]),
         federated=u[:, 3] < p.infrastructure.openness,
     )
@@ -180,9 +189,13 @@ def founding_shares(p: Parameters, space: MaterialsSpace) -> NDArray[np.float64]
     return np.asarray(weight / weight.sum())
 
 
-def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float64]) -> NDArray[np.int64]:
+def founding_families(
+    p: Parameters, space: MaterialsSpace, u: NDArray[np.float64], among: Bool | bool = True
+) -> NDArray[np.int64]:
     """Family of each founding record, by size to the founding concentration, from uniform draws (n,)."""
     share = founding_shares(p, space)
+    if not np.all(among):
+        share = share * among / (share * among).sum()
     # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
     by_key = np.argsort(space.family_keys, kind="stable")
     return np.asarray(by_key[by_shares(np.cumsum(share[by_key]), u)])

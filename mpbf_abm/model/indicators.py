@@ -18,12 +18,13 @@ from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import RuleError
 from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.assimilation import coverage, delta_b
+from mpbf_abm.model.assimilation import delta_b
 from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
 from mpbf_abm.model.feasibility import area_in_use
 from mpbf_abm.model.homogenisation import homogenisation
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
+from mpbf_abm.model.opening import covered, growth
 from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
@@ -169,6 +170,10 @@ INDICATORS: list[Indicator] = [
             "ratio",
             "similarity, relative to the mean, of families first tried in this tick to those tried before",
         ),
+        ("families_revealed", "families", "families that are revealed; all of them where none lie dormant at founding"),
+        ("heaps_revealed", "exponent", "slope of log families revealed on log choices of a family so far"),
+        ("heaps_first", "exponent", "the same over the first half of these choices"),
+        ("heaps_second", "exponent", "the same over the second half"),
     ),
     *_rows(
         "layers",
@@ -560,6 +565,7 @@ def concentration(world: World) -> dict[str, float]:
         "modalities_d1": hill(commons.modality_counts, 1),
         "heaps": math.log(families) / math.log(n) if n > 1 else NAN,
         "adjacency_first": adjacency,
+        **growth(world),
     }
 
 
@@ -571,13 +577,13 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
     volume, founding = float(commons.visible().sum()), max(1.0, world.base.founding.records)
-    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    C = covered(world)
     out = {
-        "coverage": covered,
+        "coverage": C,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(f, covered, true, volume, founding),
-        "boundary_shift_perceived": delta_b(f, covered, perceived, volume, founding),
+        "boundary_shift": delta_b(f, C, true, volume, founding),
+        "boundary_shift_perceived": delta_b(f, C, perceived, volume, founding),
     }
     if seen is None:
         return out

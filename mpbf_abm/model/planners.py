@@ -18,13 +18,13 @@ from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, s
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.adapters import adapt, shifts
 from mpbf_abm.model.adoption import adopt
-from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
 from mpbf_abm.model.feasibility import weigh_by_chance
 from mpbf_abm.model.generation import generate
 from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
+from mpbf_abm.model.opening import DORMANT, attend, found, reveal, unfolds
 from mpbf_abm.model.rivalry import common_draws, common_sets, set_keys
 from mpbf_abm.model.steering import adapted, best_known, channelled_fall, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
@@ -94,6 +94,7 @@ def steer(world: World) -> None:
     if not kept.any():
         return
     planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
+    reveal(world, family)
     world.totals.unsteered += int((model == NONE).sum())
     world.results = choose_and_test(world, planner, wave, model, family)
 
@@ -117,8 +118,7 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
         weight = np.where((in_use >= 0)[:, None], np.exp(adapted(world, logs, in_use)), 1.0)
     if exploration is None:
         exploration = np.maximum(planners.exploration, p.exploration_floor)
-    x = world.commons.visible()
-    share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
+    share = attend(world, exploration, p.adjacency, planners.reinforcement, weight)
     for row, rule in world.own("planners").items():
         given = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
         if share[row].any() and not (given >= LEAST_WEIGHT).any():
@@ -133,11 +133,22 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
 
 def choose_families(world: World, planner: Int, wave: Int) -> Int:
     """Choose a family for each experiment, -1 where none has a material left (E,)."""
-    share = planner_attention(world)
-    family = by_wave(planner, wave, lambda j: race(world.family_clocks(f"planner.family.{j}", world.planners), share))
+    share, planners = planner_attention(world), world.planners
+
+    def draw(j: int) -> Int:
+        family = race(world.family_clocks(f"planner.family.{j}", planners), share)
+        if not unfolds(world):
+            return family
+        lot, clocks = (
+            world.uniform(f"planner.founds.{j}", planners, 1),
+            world.family_clocks(f"planner.founded.{j}", planners),
+        )
+        return found(world, family, share, lot, clocks, world.p.planners.adjacency)
+
+    family = by_wave(planner, wave, draw)
     if not world.p.planners.repeats:
-        # With every weight 0 there is nothing left to choose.
-        family[share[planner, family] <= 0] = -1
+        # With every weight 0 there is nothing left to choose but a family to found.
+        family[(share[planner, family] <= 0) & (world.revealed_at[family] > DORMANT)] = -1
     return family
 
 

@@ -17,10 +17,12 @@ from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.adapters import panel_shifts
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
+from mpbf_abm.model.opening import revealed
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import LayerParameters
 
 CLIP = 3.0
+LEAST_INTEGRITY = 0.05  # that any model is taken to have
 
 
 def agreement(median_gap: float, mad: float) -> float:
@@ -167,7 +169,22 @@ def log_weights(world: World) -> Float | None:
     models = list(served.values())
     S = np.array([perceived_steering(world, model) for model in models])
     out = np.zeros((len(world.registry.models), world.space.families))
-    out[list(served)] = family_weights(family_values(world, models), S, world.p.planners.steering_gain)
+    values, gain, known = family_values(world, models), world.p.planners.steering_gain, revealed(world)
+    if known.all():
+        out[list(served)] = family_weights(values, S, gain)
+    else:
+        out[np.ix_(np.array(list(served)), np.flatnonzero(known))] = family_weights(values[:, known], S, gain)
+    return out
+
+
+def integrity_weights(world: World) -> Float | None:
+    """Weight of each served model by its perceived A, ``max(A, 0.05)^w`` (T M,), 0 elsewhere; None if A has no say."""
+    w = world.p.coupling.integrity_weight
+    if not w:
+        return None
+    out = np.zeros(len(world.registry.models))
+    for i, model in world.models():
+        out[i] = max(model.diagnosis.integrity_perceived, LEAST_INTEGRITY) ** w
     return out
 
 

@@ -354,6 +354,8 @@ class World:
         Unlabelled records, for encoders alone.
     reference : float (T,)
         Best decile of each property at the start.
+    revealed_at, choices : int (K,), int
+        Number of the choice that revealed each family (0 open from the start, -1 dormant), and of choices so far.
     experiments, experiments_before : int (K,)
         Experiments done in each family so far, and before this tick.
     collaborators : int (L, c)
@@ -395,6 +397,8 @@ class World:
     signals: Signals = field(default_factory=Signals)
     totals: Totals = field(default_factory=Totals)
     reference: Float = field(default_factory=lambda: np.zeros(1))
+    revealed_at: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    choices: int = 0
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)

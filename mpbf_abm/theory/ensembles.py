@@ -29,6 +29,8 @@ NEEDED: dict[str, object] = {
     "curators.response_dal": 0.0,
     "curators.coverage_seeking": 0.0,
     "commons.forgetting": 0.0,
+    "commons.concentration": 0.0,
+    "commons.discount": 0.0,
     "stocks.hazard": 0.0,
     "founding.year": 0,
 }

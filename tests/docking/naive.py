@@ -330,6 +330,10 @@ class Community:
         # Numbers that tell observations of one material apart.
         self.view_numbers = self.widths[2] + (self.columns if self.observed and p.space.view_noise > 0 else 0)
         self.kernel_widths = {}
+        # Number of the choice that revealed a family, by family; families that are not in it lie dormant.
+        self.unfolding = p.commons.concentration > 0 or p.commons.discount > 0
+        self.revealed = {} if self.unfolding else dict.fromkeys(range(self.K), 0)
+        self.choices = 0
         self.establish()
 
     # ------------------------------------------------------------------ draws and small looks
@@ -483,8 +487,10 @@ class Community:
             clocks = self.lines("uniform", "found.pool", self.N)
             known = [i for i in range(self.N) if not p.founding.year or space.year[i] <= p.founding.year]
             pool = sorted(known, key=lambda i: clocks[i])[:n]
+        drawn = [0] * self.K
         for i in range(n):
-            family = order[invert(u[i, 0], weights)]
+            family = order[invert(u[i, 0], self.founding_weights(drawn, order, weights))]
+            drawn[family] += 1
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
             if pool:
                 material = pool[i % len(pool)]
@@ -497,12 +503,56 @@ class Community:
             federated = u[i, 5] < p.infrastructure.openness
             record = Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
             self.records.append(replace(record, property=number))
+            self.reveal(family)
+
+    def founding_weights(self, drawn, order, weights):
+        """Weights of families for the next founding record, in the order of keys."""
+        c, known = self.p.commons, [k for k in order if drawn[k]]
+        if not self.unfolding:
+            return weights
+        left = sum(w for k, w in zip(order, weights, strict=True) if k not in known)
+        held = sum(max(drawn[k] + self.mass[k] - c.discount, 0.0) for k in known)
+        # Chances of a new family and of a known one stand as n + theta less the others' to theirs.
+        found = c.concentration + c.discount * len(known)
+        new = held * found / (sum(drawn) - c.discount * len(known)) if known else 1.0
+        return [
+            max(drawn[k] + self.mass[k] - c.discount, 0.0) if k in known else new * w / left
+            for k, w in zip(order, weights, strict=True)
+        ]
+
+    def reveal(self, family):
+        """Count a choice; the first of a family reveals it."""
+        if self.unfolding:
+            self.choices += 1
+            self.revealed.setdefault(family, self.choices)
+
+    def choose_family(self, kind, cohort, slot, j, f, nu):
+        """Attention decides, or a family is founded; None if neither can be."""
+        keys, c = self.space.family_keys, self.p.commons
+        k = race(self.lines("exponential", f"{kind}.family.{j}", (len(cohort), self.K))[slot][keys], f)
+        if not self.unfolding:
+            return k if f[k] > 0 else None
+        k = k if f[k] > 0 else None
+        known = list(self.revealed)
+        n = sum(self.counts()) - sum(self.mass)
+        chance = (c.concentration + c.discount * len(known)) / (c.concentration + n) if known and n > 0 else 1.0
+        dormant = [0.0 if i in known else 1.0 for i in range(self.K)]
+        if not self.lines("uniform", f"{kind}.founds.{j}", (len(cohort), 1))[slot, 0] < chance or not sum(dormant):
+            return k
+        near = [d * (self.space.similarity[k, i] if k is not None else 0.0) for i, d in enumerate(dormant)]
+        share = nu if sum(near) > 0 else 0.0
+        weight = [
+            (1 - share) * d / sum(dormant) + share * s / max(sum(near), 1e-300)
+            for d, s in zip(dormant, near, strict=True)
+        ]
+        return race(self.lines("exponential", f"{kind}.founded.{j}", (len(cohort), self.K))[slot][keys], weight)
 
     def found_structures(self):
         p, space, n = self.p, self.space, self.p.founding.structures
         u = self.lines("uniform", "found.structure", (n, 4))
         order = sorted(range(self.K), key=lambda k: space.family_keys[k])
-        weights = [self.size[k] ** p.founding.concentration for k in order]
+        among = self.revealed or range(self.K)
+        weights = [self.size[k] ** p.founding.concentration if k in among else 0.0 for k in order]
         for i in range(n):
             family = order[invert(u[i, 0], weights)]
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
@@ -763,6 +813,8 @@ class Community:
 
     def attention_to_families(self, x, eps, gamma, nu, log_weights=None):
         """f_k."""
+        if self.unfolding:
+            return self.attention_to_revealed(x, eps, gamma, nu, log_weights)
         total, K = sum(x), self.K
         log_weights = [0.0] * K if log_weights is None else log_weights
         reinforced = []
@@ -775,6 +827,22 @@ class Community:
             near = sum(self.space.similarity[j, k] * x[j] for j in range(K)) / total if total > 0 else 0.0
             explored = (1 - nu) / K + nu * near if total > 0 else 1 / K
             f.append(eps * explored + (1 - eps) * (reinforced[k] / whole if whole > 0 else 1 / K))
+        return f
+
+    def attention_to_revealed(self, x, eps, gamma, nu, log_weights=None):
+        """f_k over revealed families, 0 elsewhere."""
+        known, f = [k for k in range(self.K) if k in self.revealed], [0.0] * self.K
+        x = {k: max(x[k] - self.p.commons.discount, 0.0) for k in known}
+        total, S = sum(x.values()), self.space.similarity
+        row = {j: sum(S[j, k] for k in known) for j in known}
+        power = {k: (1.0 if gamma == 0 else 0.0 if x[k] == 0 else x[k] ** gamma) for k in known}
+        reinforced = {k: power[k] * math.exp(0.0 if log_weights is None else log_weights[k]) for k in known}
+        whole = sum(reinforced.values())
+        for k in known:
+            uniform = 1 / len(known)
+            near = sum((S[j, k] / row[j] if row[j] > 0 else uniform) * x[j] for j in known)
+            explored = (1 - nu) * uniform + nu * near / total if total > 0 else uniform
+            f[k] = eps * explored + (1 - eps) * (reinforced[k] / whole if whole > 0 else uniform)
         return f
 
     def label(self, number, material, modality, z):
@@ -837,7 +905,13 @@ class Community:
         v = [0] * self.K
         for material in kept:
             v[self.family_of[material]] += 1
-        coverage = sum(1 - math.exp(-n / p.coverage_scale) for n in v) / self.K
+        coverage = 0.0
+        for k in self.revealed:
+            if p.coverage_share > 0:
+                s = p.coverage_share
+                coverage += (1 - math.exp(-v[k] / (s * self.size[k]))) / (1 - math.exp(-1 / s)) / len(self.revealed)
+            else:
+                coverage += (1 - math.exp(-v[k] / p.coverage_scale)) / len(self.revealed)
         n, o = len(overlaps), p.prior_overlaps
         mean = sum(q for q, _, _ in overlaps.values()) / n if n else 1.0
         good = sum(q * math.exp(-gap * gap / 2) for q, gap, _ in overlaps.values())
@@ -870,7 +944,6 @@ class Community:
     def acquire(self, awake, quota):
         p, space, count = self.p.curators, self.space, len(self.curators)
         waves = math.ceil(max((c.credit for c in awake), default=0.0) - 1e-9)
-        families = [self.lines("exponential", f"curator.family.{j}", (count, self.K)) for j in range(waves)]
         numbers = [self.lines("uniform", f"curator.record.{j}", (count, 8)) for j in range(waves)]
         f = self.curator_attention()
         self.collect(awake, f)
@@ -881,7 +954,7 @@ class Community:
                 if not cost < c.credit - 1e-9:
                     break
                 u = numbers[j][c.slot]
-                family = race(families[j][c.slot][space.family_keys], f)
+                family = self.choose_family("curator", self.curators, c.slot, j, f, p.adjacency)
                 material = int(space.start[family]) + math.floor(u[0] * self.size[family])
                 modality = self.choose_modality(material, u[1], u[2], quota)
                 cost += {"simulated": 1.0, "measured": p.measured_cost, "hybrid": (1 + p.measured_cost) / 2}[
@@ -889,6 +962,8 @@ class Community:
                 ]
                 pending.append((c, j, family, material, modality, u))
             c.credit = min(c.credit - cost, p.measured_cost)
+        for _, _, family, *_ in pending:
+            self.reveal(family)
         self.write_down(pending)
 
     def collect(self, awake, f):
@@ -909,11 +984,13 @@ class Community:
         x = self.counts()
         weights = None
         if p.model_guidance > 0 and self.served_pairs():
-            weights = p.model_guidance * np.mean([self.log_weights(*pair) for pair in self.served_pairs()], axis=0)
+            logs = [self.log_weights(*pair) for pair in self.served_pairs()]
+            trust = [self.trust_in(*pair) for pair in self.served_pairs()]
+            weights = p.model_guidance * np.average(logs, axis=0, weights=trust)
         eps = max(p.exploration, p.exploration_floor)
         f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, weights)
         if p.coverage_seeking > 0:
-            rare = [1 / (1 + n) for n in x]
+            rare = [1 / (1 + n) if k in self.revealed else 0.0 for k, n in enumerate(x)]
             f = [
                 (1 - p.coverage_seeking) * a + p.coverage_seeking * r / sum(rare) for a, r in zip(f, rare, strict=True)
             ]
@@ -1560,9 +1637,15 @@ class Community:
                 misses += record(friend, m)[1] / len(friends)
             trust[m] = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
         popular = [n[m] + 1 if m in served else 0 for m in range(len(self.trainers))]
-        return [
+        mixed = [
             (1 - p.social) * t / sum(trust) + p.social * a / sum(popular) for t, a in zip(trust, popular, strict=True)
         ]
+        return [w * self.trust_in(q.property, m) if m in served else 0.0 for m, w in enumerate(mixed)]
+
+    def trust_in(self, number, m):
+        """Weight of a served model by the A that it is seen to have."""
+        a = self.trainers[m].models[number].diagnosis["integrity_perceived"]
+        return max(a, 0.05) ** self.p.coupling.integrity_weight
 
     def best_known(self, number):
         return max([q.best_value for q in self.planners if q.property == number] + [0.0])
@@ -1578,8 +1661,9 @@ class Community:
         else:
             values = score(rule, mean, model.channelled(variance), self.best_known(number), p.planners.kappa)
         families = values.reshape(self.K, -1).mean(axis=1)
-        sd = families.std()
-        z = np.clip((families - families.mean()) / (sd if sd >= 1e-12 else 1.0), -CLIP, CLIP)
+        known = [k for k in range(self.K) if k in self.revealed]
+        sd = families[known].std()
+        z = np.clip((families - families[known].mean()) / (sd if sd >= 1e-12 else 1.0), -CLIP, CLIP)
         return p.planners.steering_gain * self.steering(model) * z
 
     def steering(self, model):
@@ -1609,11 +1693,12 @@ class Community:
             if not p.repeats:
                 f = [a if untested[k] else 0.0 for k, a in enumerate(f)]
             afford = 1
-            if sum(f) == 0:
-                continue
+            made = 0
             for j in range(q.budget):
-                clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
-                k = race(clocks[q.slot][self.space.family_keys], f)
+                k = self.choose_family("planner", self.planners, q.slot, j, f, p.adjacency)
+                if k is None:
+                    continue
+                made += 1
                 candidates = self.propose(q, j, k, untested[k], self.is_common(q, j, m))
                 compared = 1 if p.acquisition == "random" and p.proxy == 0 else min(p.candidates, len(candidates))
                 afford = math.floor(min(max(q.attention / (max(q.budget, 1) * self.cost(m)), 1), compared))
@@ -1623,8 +1708,9 @@ class Community:
                 elif p.source not in ("uniform", "mixture"):
                     candidates = self.realise(q, j, m, candidates, afford)
                 self.results.append(self.choose(q, j, k, m, candidates[:compared], afford, best))
-            q.judged = min(q.attention, afford * q.budget * self.cost(m))
+            q.judged = min(q.attention, afford * made * self.cost(m))
         for r in self.results:
+            self.reveal(r.family)
             self.measure(r)
 
     def cost(self, m):

@@ -61,6 +61,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal(name, tick, [getattr(r, name) for r in ours.records], getattr(commons, name)[: commons.size], **LEARNED)
         plain = [i for i, r in enumerate(ours.records) if r.origin != 3]
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
+    equal("revealed", tick, [ours.revealed.get(k, -1) for k in range(ours.K)], world.revealed_at)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
     pairs = [(t, i) for t in range(ours.T) for i in range(ours.N)]
     equal("tested", tick, [pair in ours.tested for pair in pairs], commons.tested)
@@ -251,6 +252,18 @@ FAILING = {
     "space.feasible": 0.5,
     "space.feasible_scatter": 0.2,
 }
+# Families are few enough to be looked through, so that labs have nothing left but to found others.
+OPEN = {
+    "space.families": 12,
+    "commons.concentration": 2.0,
+    "commons.discount": 0.4,
+    "founding.records": 12,
+    "curators.coverage_seeking": 0.2,
+    "curators.model_guidance": 1.0,
+    "curators.response_dal": 1.0,
+    "layers.coverage_share": 0.3,
+    "coupling.integrity_weight": 2.0,
+}
 LEARNING = {
     **SMALL,
     "trainers.count": 2,
@@ -382,6 +395,14 @@ LEARNING = {
             | {"trainers.corpus": "own", "space.properties": 2, "trainers.reuse": 0.5, "trainers.scale": 0.5}
             | {"modalities.measured_focus": 0.0, "modalities.simulated_focus": 0.0}
             | FAILING,
+        ),
+        (52, OPEN | {"trainers.reuse": 0.5, "planners.candidates": 3}),
+        (
+            53,
+            OPEN
+            | OBSERVED
+            | {"trainers.corpus": "reachable", "founding.structures": 20, "curators.structures": 1}
+            | {"commons.forgetting": 0.05, "stocks.hazard": 0.1, "planners.repeats": True, "founding.records": 25},
         ),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
@@ -539,7 +560,8 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("source", ["neighbourhood", "mixture"])
 def test_relabelled_families(source: str) -> None:
     """Families and materials keep their draws when their rows move."""
-    changes = {**LEARNING, **FAILING, "planners.source": source, "space.properties": 2}
+    opening = {"commons.concentration": 1.0, "commons.discount": 0.3, "founding.records": 5}
+    changes = {**LEARNING, **FAILING, "planners.source": source, "space.properties": 2, **opening}
     p = Parameters.preset("single-default").updated(changes)
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))

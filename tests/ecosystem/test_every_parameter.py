@@ -56,6 +56,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "planners.proposals": {"planners.source": "mixture", "planners.tilt": 3.0},
     "planners.attention_cost": {"planners.source": "inverse"},
     "planners.priority": {"planners.common_candidates": 1.0, "planners.experiments": 3.0},
+    "commons.concentration": {"commons.discount": 0.1, "founding.records": 10},
+    "commons.discount": {"commons.concentration": 0.5, "founding.records": 10},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 

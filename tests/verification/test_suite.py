@@ -45,6 +45,7 @@ OTHER_VALUES = {
     "U10": {"r": 0.5, "g_R": 1.0, "g_S": 0.2},
     "U11": {"g": 1.6, "a": 2, "b": 1, "g_low": -0.5},
     "U13": {"E": 60, "t": 97},
+    "U14": {"theta": 4, "alpha": 0.3, "n": 12, "runs": 120},
     "M1": {"n": 3, "M": 20},
     "M2": {"lam": 0.6, "n": 4, "M": 80},
     "M3": {"n": 2, "M": 8, "runs": 100},
@@ -106,8 +107,8 @@ def test_expected_values_follow_the_parameters(id):
 
 
 def test_the_suite_has_every_row_of_the_design_and_every_row_a_wrong_rule():
-    groups = {"U": 14, "M": 10, "G": 3, "F": 11, "K": 5, "L": 4, "W": 4, "S": 5}
-    first = {"U": 0, "M": 1, "G": 1, "F": 1, "K": 1, "L": 1, "W": 1, "S": 1}
+    groups = {"U": 15, "M": 10, "G": 3, "F": 11, "D": 3, "K": 5, "L": 4, "W": 4, "S": 5}
+    first = {"U": 0, "M": 1, "G": 1, "D": 1, "F": 1, "K": 1, "L": 1, "W": 1, "S": 1}
     assert set(suite.ids()) == {f"{g}{i}" for g, n in groups.items() for i in range(first[g], first[g] + n)}
     noticed = {id for m in MUTATIONS for id in m.breaks}
     # W4 needs data that are not part of the repository.
@@ -142,12 +143,12 @@ def test_wrong_rules_replace_functions_that_exist(mutation):
 
 
 def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
-    from mpbf_abm.model import attention, planners
+    from mpbf_abm.model import attention, opening
 
     right = attention.attention
     with patched(attention.attention, lambda *_: 7):
-        assert planners.attention(1) == attention.attention(1) == 7
-    assert planners.attention is attention.attention is right
+        assert opening.attention(1) == attention.attention(1) == 7
+    assert opening.attention is attention.attention is right
 
 
 # --------------------------------------------------------------------------- checks and parameters

@@ -444,7 +444,7 @@ def _removal_last(right: Any, twin: Twin, x: Float, bias: Float, model: float, t
     return kept * x, kept * bias, model
 
 
-mutation("planners take the family after the one they chose", choose_families, "K1 U0 W1")(
+mutation("planners take the family after the one they chose", choose_families, "K1 U0 U14 W1")(
     lambda right, world, *a: (right(world, *a) + 1) % world.space.families
 )
 mutation("retraining keeps what the learner knew", Twin.learned, "K1")(lambda right, *a: 0.5 * right(*a))
@@ -471,14 +471,14 @@ def _restored(right: Any, commons: Commons, *arguments: Any) -> Any:
     return gone
 
 
-@mutation("no result is deposited", publish, "K1 K2 U0 M7 M10")
+@mutation("no result is deposited", publish, "K1 K2 U0 U14 M7 M10")
 def _withheld(right: Any, world: World, results: Any) -> None:
     own, world.p = world.p, world.p.replace("coupling.outer_loop", 0.0)
     right(world, results)
     world.p = own
 
 
-@mutation("reinforcement one unit too strong", curator_attention, "K1 K3 K4 U0 U1 U2 U3 U4 U5 U6 U7 U9 U11 M4 F11")
+@mutation("reinforcement one unit too strong", curator_attention, "K1 K3 K4 U0 U1 U2 U3 U4 U5 U6 U7 U9 U11 U14 M4 F11")
 def _sharpened(right: Any, world: World) -> Float:
     sharp = right(world) * world.commons.visible()
     return np.asarray(sharp / sharp.sum(axis=1, keepdims=True))

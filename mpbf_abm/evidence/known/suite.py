@@ -20,6 +20,7 @@ from mpbf_abm.evidence.known import (  # noqa: F401
     feedback,
     formulas,
     meanfield,
+    openings,
     rivals,
     statistics,
     trials,

@@ -770,7 +770,7 @@ def random_coverage(
 
 SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
 
-mutation("reinforcement weaker than said", power, "U0 U1 U2 U3 U4 U9 U5 U6 U7 U8 U11 M4 F11 K3 K5")(
+mutation("reinforcement weaker than said", power, "U0 U1 U2 U3 U4 U9 U5 U6 U7 U8 U11 U14 M4 F11 K3 K5")(
     lambda right, x, g: right(x, g - 0.4)
 )
 mutation("families by inverse CDF instead of a race", race, "U0 U5 W1")(
