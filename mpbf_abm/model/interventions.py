@@ -148,6 +148,8 @@ FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding
     "planners.demand",
     "planners.neighbours",
     "infrastructure.repositories",
+    "infrastructure.specialisation",
+    "infrastructure.sizes",
 }
 
 

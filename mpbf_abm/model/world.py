@@ -361,6 +361,8 @@ class World:
         The flows of the stocks.
     rules : dict
         Agents with a custom rule, by kind and row.
+    specialisation : float (R, K), optional
+        Weights of families in repositories, set at founding; None where all repositories are alike.
     """
 
     p: Parameters
@@ -392,6 +394,7 @@ class World:
     widths: dict[int, float] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
+    specialisation: Float | None = None
 
     @property
     def cohorts(self) -> dict[str, Cohort]:
