@@ -655,7 +655,7 @@ class InfrastructureParameters(Group):
         )
         refuse(
             sizes not in (0, self.repositories),
-            f"infrastructure.sizes has {sizes} entries: must be none or infrastructure.repositories = {self.repositories}",
+            f"infrastructure.sizes has {sizes} entries: must be none, or one for each repository ({self.repositories})",
         )
         for name, most in (("providers", self.providers), ("repositories", self.repositories)):
             refuse(

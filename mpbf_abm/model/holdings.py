@@ -60,7 +60,7 @@ class Holdings:
 
     def _count(self, change: Int) -> None:
         """Add to the totals."""
-        self.held, self.unique, self.sole = (self.held, self.unique, self.sole) + change[:-1].reshape(3, -1)
+        self.held, self.unique, self.sole = np.stack((self.held, self.unique, self.sole)) + change[:-1].reshape(3, -1)
         self.readable += int(change[-1])
 
     def unique_shares(self) -> Float:

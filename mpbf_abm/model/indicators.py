@@ -213,7 +213,7 @@ INDICATORS: list[Indicator] = [
         (
             "sole_share",
             "share",
-            "readable materials that one repository alone serves, without a federated copy; the largest over repositories",
+            "readable materials that one repository alone serves, without a federated copy; largest of all",
         ),
     ),
 ]

@@ -150,7 +150,7 @@ def among(space: MaterialsSpace, materials: Int, family: Int, u: Float) -> Int:
 def new(
     space: MaterialsSpace, family: Int, material: Int, redraw: Callable[[int], Float], taken: Callable[[Int], Bool]
 ) -> Int:
-    """Draw materials again until they are not taken, at most `ATTEMPTS` times, then take the next one that is free (n,).
+    """Draw materials again until they are not taken, `ATTEMPTS` times at most, then take the next free one (n,).
 
     Where all materials of a family are taken, the last draw stands. Draws made together do not see each other.
     """

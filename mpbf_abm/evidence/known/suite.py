@@ -18,6 +18,7 @@ from mpbf_abm.evidence.known import (  # noqa: F401
     failures,
     feedback,
     formulas,
+    holdings,
     meanfield,
     statistics,
     trials,
