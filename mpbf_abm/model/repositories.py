@@ -63,7 +63,7 @@ def founding_materials(world: World, family: Int, material: Int, repository: Int
     """Materials and repositories of founding records by type: general ones first, as they are.
 
     Those of the known draw among what these hold of the family; without any the record goes to the first repository.
-    Enumerators draw among what nobody holds then.
+    Enumerators draw among materials without a record by then.
     """
     types, space = kinds(world.p.infrastructure)[repository], world.space
     held = np.unique(material[types == GENERAL])
