@@ -679,9 +679,52 @@ class InfrastructureParameters(Group):
         1,
         source="0.44 of closed registries pass data on (Strecker et al. 2023); 0 by default",
     )
+    specialisation: float = _p(
+        "variance of the weight of a family of mean size in a repository, larger in rarer families; 0: all are alike",
+        0.0,
+        0,
+        100,
+    )
+    enumerators: int = _p(
+        "repositories, from the second on, that make simulated records of materials without any",
+        0,
+        0,
+        10_000,
+        unit="nodes",
+    )
+    known: int = _p(
+        "repositories, after the enumerators, that enter materials with a record in sight alone",
+        0,
+        0,
+        10_000,
+        unit="nodes",
+    )
+    sizes: tuple[float, ...] = _p(
+        "shares of founding records of the repositories, to scale, one for each; none: by Zipf's law",
+        (),
+        unit="records",
+    )
+
+    @field_validator("sizes")
+    @classmethod
+    def _sizes_positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        refuse(
+            value and not (min(value) >= 0 and sum(value) > 0), "must be at least 0 everywhere, and above 0 somewhere"
+        )
+        return value
 
     @model_validator(mode="after")
     def _enough(self) -> InfrastructureParameters:
+        typed, sizes = self.enumerators + self.known, len(self.sizes)
+        refuse(
+            typed >= self.repositories,
+            f"infrastructure.enumerators + infrastructure.known = {typed}: must be below "
+            f"infrastructure.repositories = {self.repositories}, of which the first is general",
+        )
+        refuse(
+            sizes not in (0, self.repositories),
+            f"infrastructure.sizes has {sizes} entries: must be none, or one for each repository ({self.repositories})",
+        )
         for name, most in (("providers", self.providers), ("repositories", self.repositories)):
             refuse(
                 self.need > most, f"infrastructure.need = {self.need}: must not exceed infrastructure.{name} = {most}"
@@ -988,6 +1031,10 @@ ADDED = {
     "commons.discount": 0.0,
     "layers.coverage_share": 0.0,
     "coupling.integrity_weight": 0.0,
+    "infrastructure.specialisation": 0.0,
+    "infrastructure.enumerators": 0,
+    "infrastructure.known": 0,
+    "infrastructure.sizes": (),
 }
 
 

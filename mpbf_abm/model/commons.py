@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Int, kernel
+from mpbf_abm.model.holdings import Holdings
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
@@ -139,6 +140,7 @@ class Commons:
         self.precision_value = np.zeros(self.labels.shape)
         self.material_records = np.zeros(space.size, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
+        self._holdings = Holdings(space.size, repositories)
         self._modality_counts = np.zeros(len(FIDELITY), np.int64)
         self._gap = np.full(pairs, np.nan)
         self._close = np.zeros(pairs)
@@ -263,6 +265,7 @@ class Commons:
             return
         self._index_fresh()
         changed = np.append(working != self._working, working.any() != self._working.any())
+        self._holdings.answer(working, self.material[self.alive])
         held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
         touched = distinct(self.pairs(held))
         self._working = working
@@ -338,6 +341,7 @@ class Commons:
         """Add (or take away) records in the sums by material."""
         material, modality, labelled = self.material[rows], self.modality[rows], self.origin[rows] != FAILED
         self._modality_counts += sign * np.bincount(modality, minlength=len(FIDELITY))
+        self._holdings.enter(material, self.repository[rows], self.federated[rows], sign)
         # Materials whose first record comes or whose last one goes.
         records = self.material_records
         unknown = records[material] == 0
@@ -392,6 +396,12 @@ class Commons:
             self._close_sum = self._close_total = 0.0  # no overlap, no residue
 
     # ------------------------------------------------------------------ what follows from the index
+
+    @property
+    def holdings(self) -> Holdings:
+        """Materials by repository."""
+        self._settle()
+        return self._holdings
 
     def distinct_materials(self) -> Int:
         """V_k: distinct materials with records in each family (K,)."""

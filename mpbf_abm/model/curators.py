@@ -25,6 +25,7 @@ from mpbf_abm.model.modalities import (
     labelled_property,
 )
 from mpbf_abm.model.opening import attend, covered, found, reveal, revealed, unfolds
+from mpbf_abm.model.repositories import ENUMERATOR, curated, curated_materials, curators_kinds
 from mpbf_abm.model.steering import integrity_weights, log_weights
 from mpbf_abm.model.structures import CURATED_STRUCTURE
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
@@ -100,6 +101,9 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
         share = covering(
             share, world.commons.visible() if known.all() else np.where(known, x, np.inf), p.coverage_seeking
         )
+    if world.specialisation is not None:
+        share = share * world.specialisation[curators.repository]
+        share /= share.sum(axis=1, keepdims=True)
     for row, rule in world.own("curators").items():
         share[row] = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
     return share
@@ -116,14 +120,17 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
         collect(world, works, share)
     if waves <= 0:
         return
+    types = curators_kinds(world)
+    share = curated(world, share, types)
     family = np.array([choose_families(world, j, share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
-    material = space.member(family, u[..., 0])
+    material = curated_materials(world, types, family, space.member(family, u[..., 0]), u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
+    modality[types == ENUMERATOR] = CRYSTAL_GRAPHS
     cost = modalities.costs(p.measured_cost)[modality]
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
     # for what it can afford would never buy the dear ones.
-    taken = works[:, None] & (np.cumsum(cost, axis=1) - cost < credit[:, None] - 1e-9)
+    taken = works[:, None] & (material >= 0) & (np.cumsum(cost, axis=1) - cost < credit[:, None] - 1e-9)
     credit -= (cost * taken).sum(axis=1)
     np.minimum(credit, p.measured_cost, out=credit)
     # Records are entered in the order of slots, whatever the order of rows.

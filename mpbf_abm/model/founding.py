@@ -14,8 +14,9 @@ from mpbf_abm.model.closures import serve
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
-from mpbf_abm.model.modalities import FIDELITY, MEASURED, label, labelled_property
+from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, label, labelled_property
 from mpbf_abm.model.opening import DORMANT, FROM_THE_START, founding_choices, reveal, revealed, unfolds
+from mpbf_abm.model.repositories import ENUMERATOR, founding_materials, founding_repositories, kinds, specialise
 from mpbf_abm.model.structures import FOUNDING_STRUCTURE
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
@@ -95,6 +96,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
         reference=np.array([np.quantile(y, 0.9) for y in space.by_property(space.property)]),
+        specialisation=specialise(p, space, streams),
     )
     if space.properties > 1:
         u = world.uniform("planner.property", world.planners, 1)[:, 0]
@@ -130,8 +132,12 @@ def found_records(world: World) -> None:
             order = order[space.year[order] <= p.founding.year]
         material = np.resize(order[:n], n)
     reveal(world, space.family[material])
+    repository = founding_repositories(world, u[:, 4], space.family[material])
     mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
     modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
+    if p.infrastructure.enumerators or p.infrastructure.known:
+        material, repository = founding_materials(world, space.family[material], material, repository, u[:, 1])
+        modality[kinds(p.infrastructure)[repository] == ENUMERATOR] = CRYSTAL_GRAPHS
     keys = founding_keys(FOUNDER, n)
     sought = labelled_property(p.modalities, streams, space.properties, keys, modality)
     pairs, z = space.pairs(sought, material), normal_quantile(u[:, 3])
@@ -144,7 +150,7 @@ def found_records(world: World) -> None:
         value=value,
         variance=variance,
         origin=np.int8(LITERATURE),
-        repository=founding_repositories(world, u[:, 4]),
+        repository=repository,
         producer=-1,
         tick=-1,
         federated=u[:, 5] < p.infrastructure.openness,
@@ -157,12 +163,11 @@ def found_structures(world: World) -> None:
     if n == 0:
         return
     u, known = world.streams.uniform("found.structure", 0, (n, 4)), revealed(world)
+    family = founding_families(p, world.space, u[:, 0], known if known.any() else True)
     world.structures.append(
         key=founding_keys(FOUNDING_STRUCTURE, n),
-        material=world.space.member(
-            founding_families(p, world.space, u[:, 0], known if known.any() else True), u[:, 1]
-        ),
-        repository=founding_repositories(world, u[:, 2]),
+        material=world.space.member(family, u[:, 1]),
+        repository=founding_repositories(world, u[:, 2], family),
         federated=u[:, 3] < p.infrastructure.openness,
     )
 
@@ -170,12 +175,6 @@ def found_structures(world: World) -> None:
 def founding_keys(kind: int, n: int) -> NDArray[np.uint64]:
     """Keys of so many founding records of a kind (n,)."""
     return record_keys(kind, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF)
-
-
-def founding_repositories(world: World, u: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Repository of each founding record, from uniform draws (n,): they start unequal, as real ones are, by Zipf."""
-    share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
-    return np.asarray(by_shares(share / share[-1], u))
 
 
 def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:

@@ -225,6 +225,14 @@ INDICATORS: list[Indicator] = [
         ("compute", "compute units", "compute of trainers, sum (stock)"),
         ("trust", "share", "mean track record of models in use (auxiliary)"),
         ("corpus_bias", "sd", "mean estimated bias of simulated labels in view (auxiliary)"),
+        ("unique_share", "share", "materials of a repository that no other one holds / those it holds; mean"),
+        ("unique_share_largest", "share", "the same of the repository that holds most materials"),
+        ("one_place_share", "share", "materials that one repository alone holds / materials with records"),
+        (
+            "sole_share",
+            "share",
+            "readable materials that one repository alone serves, without a federated copy; largest of all",
+        ),
     ),
 ]
 STANDARD = tuple(i.column for i in INDICATORS)
@@ -708,4 +716,17 @@ def infrastructure(world: World) -> dict[str, float]:
         "compute": float(np.add.reduce(world.trainers.compute)) if len(world.trainers) else NAN,
         "trust": trust,
         "corpus_bias": average(bias @ sizes / np.add.reduce(sizes)),
+        **overlap(world),
+    }
+
+
+def overlap(world: World) -> dict[str, float]:
+    """How far repositories stand in for each other."""
+    h, materials = world.commons.holdings, int(world.commons.distinct_materials().sum())
+    shares = h.unique_shares()
+    return {
+        "unique_share": average(shares[h.held > 0]),
+        "unique_share_largest": float(shares[np.argmax(h.held)]),
+        "one_place_share": ratio(int(h.unique.sum()), materials),
+        "sole_share": ratio(int(h.sole.max()), h.readable),
     }

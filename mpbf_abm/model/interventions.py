@@ -149,6 +149,8 @@ FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding
     "planners.neighbours",
     "infrastructure.repositories",
     "infrastructure.hosts",
+    "infrastructure.specialisation",
+    "infrastructure.sizes",
 }
 
 

@@ -372,6 +372,8 @@ class World:
         Agents with a custom rule, by kind and row.
     compared : dict
         What comparisons of models keep until a model is replaced; nothing follows from it.
+    specialisation : float (R, K), optional
+        Weights of families in repositories, set at founding; None where all repositories are alike.
     """
 
     p: Parameters
@@ -408,6 +410,7 @@ class World:
     adapters: dict[int, Any] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
     compared: dict[Any, Any] = field(default_factory=dict)
+    specialisation: Float | None = None
 
     @property
     def cohorts(self) -> dict[str, Cohort]:

@@ -32,6 +32,9 @@ NEEDED: dict[str, object] = {
     "commons.concentration": 0.0,
     "commons.discount": 0.0,
     "stocks.hazard": 0.0,
+    "infrastructure.specialisation": 0.0,
+    "infrastructure.enumerators": 0,
+    "infrastructure.known": 0,
     "founding.year": 0,
 }
 OF_PLANNERS: dict[str, object] = {

@@ -143,6 +143,7 @@ def _limits_of_records(p: Parameters, feasible: float) -> Sequence[tuple[object,
     misfiled = c.count * c.provenance_errors * (1 - c.qa) > 0
     met = max(c.audit_rate, p.trainers.count * p.coupling.pseudo_share) > 0
     unaged = c.audit_rate > 0 and p.commons.forgetting == 0
+    unlike = p.infrastructure.specialisation + p.infrastructure.enumerators + p.infrastructure.known
     return [
         (misfiled, "curators.provenance_errors: records are entered once and right (0, or curators.qa = 1)"),
         (c.count * c.response_dal > 0, "curators.response_dal: budgets are fixed (0)"),
@@ -151,6 +152,7 @@ def _limits_of_records(p: Parameters, feasible: float) -> Sequence[tuple[object,
             p.commons.concentration + p.commons.discount > 0,
             "commons.concentration, commons.discount: all families are open (0)",
         ),
+        (unlike > 0, "infrastructure.specialisation, enumerators, known: all repositories are alike (0)"),
         (p.commons.grace > 0, "commons.grace: records have no age (0)"),
         (founding.year * founding.records > 0, "founding.year: founding records are by families (0)"),
         (unaged, "curators.audit_rate: audits need forgetting, or no record stays open to them"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from naive_learning import Feasibility, Features, Head, Mixture, explained, fit_encoder, invert
-from scipy.special import erfcx, ndtr, ndtri
+from scipy.special import erfcx, gammaincinv, ndtr, ndtri
 
 # Levers of the policies: parameter, kind, target.
 LEVERS = {
@@ -334,7 +334,22 @@ class Community:
         self.unfolding = p.commons.concentration > 0 or p.commons.discount > 0
         self.revealed = {} if self.unfolding else dict.fromkeys(range(self.K), 0)
         self.choices = 0
+        self.type_repositories()
         self.establish()
+
+    def type_repositories(self):
+        """Types, sizes and preferences of repositories."""
+        p, space = self.p.infrastructure, self.space
+        given = ["general"] + ["enumerator"] * p.enumerators + ["known"] * p.known
+        self.types = given + ["general"] * (self.R - len(given))
+        self.shares = list(p.sizes) or [1 / (r + 1) for r in range(self.R)]
+        self.preference = [[1.0] * self.K for _ in range(self.R)]
+        if p.specialisation > 0:
+            u = self.streams.uniform("found.specialisation", 0, (self.R, self.K))
+            for r in range(self.R):
+                for k in range(self.K):
+                    shape = self.size[k] * self.K / self.N / p.specialisation
+                    self.preference[r][k] = float(gammaincinv(shape, u[r, space.family_keys[k]])) / shape
 
     # ------------------------------------------------------------------ draws and small looks
 
@@ -488,18 +503,23 @@ class Community:
             known = [i for i in range(self.N) if not p.founding.year or space.year[i] <= p.founding.year]
             pool = sorted(known, key=lambda i: clocks[i])[:n]
         drawn = [0] * self.K
+        dealt = []
         for i in range(n):
             family = order[invert(u[i, 0], self.founding_weights(drawn, order, weights))]
             drawn[family] += 1
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
             if pool:
                 material = pool[i % len(pool)]
-                family = max(k for k in range(self.K) if space.start[k] <= material)
+                family = self.family_of[material]
+            dealt.append([family, material, invert(u[i, 4], self.sizes_for(family))])
+        self.deal_by_type(dealt, u[:, 1])
+        for i, (family, material, repository) in enumerate(dealt):
             modality = invert(u[i, 2], p.curators.modality_mix)
+            if self.types[repository] == "enumerator":
+                modality = 0
             key = record_key(0, i >> 15, 0, i & 0x7FFF)
             number = self.labelled(key, modality)
             value, variance = self.label(number, material, modality, quantile(u[i, 3]))
-            repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
             federated = u[i, 5] < p.infrastructure.openness
             record = Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
             self.records.append(replace(record, property=number))
@@ -547,6 +567,35 @@ class Community:
         ]
         return race(self.lines("exponential", f"{kind}.founded.{j}", (len(cohort), self.K))[slot][keys], weight)
 
+    def sizes_for(self, family):
+        return [s * w[family] for s, w in zip(self.shares, self.preference, strict=True)]
+
+    def deal_by_type(self, dealt, u):
+        """Founding materials of repositories that are not general."""
+        general = {m for _, m, r in dealt if self.types[r] == "general"}
+        for i, (family, _, r) in enumerate(dealt):
+            if self.types[r] == "known":
+                held = sorted(m for m in general if self.family_of[m] == family)
+                if held:
+                    dealt[i][1] = held[math.floor(u[i] * len(held))]
+                else:
+                    dealt[i][2] = 0
+        taken = {m for _, m, r in dealt if self.types[r] != "enumerator"}
+        draws = [self.lines("uniform", f"found.enumerate.{a}", len(dealt), 0) for a in range(ATTEMPTS)]
+        for i, (family, material, r) in enumerate(dealt):
+            if self.types[r] == "enumerator":
+                dealt[i][1] = self.not_among(taken, family, material, [line[i] for line in draws])
+
+    def not_among(self, taken, family, material, draws):
+        """Draw again until a material is not taken."""
+        first = int(self.space.start[family])
+        for u in draws:
+            if material not in taken:
+                return material
+            material = first + math.floor(u * self.size[family])
+        free = [m for m in range(first, first + self.size[family]) if m not in taken]
+        return next((m for m in free if m >= material), free[0]) if free else material
+
     def found_structures(self):
         p, space, n = self.p, self.space, self.p.founding.structures
         u = self.lines("uniform", "found.structure", (n, 4))
@@ -556,7 +605,7 @@ class Community:
         for i in range(n):
             family = order[invert(u[i, 0], weights)]
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
-            repository = invert(u[i, 2], [1 / (r + 1) for r in range(self.R)])
+            repository = invert(u[i, 2], self.sizes_for(family))
             federated = u[i, 3] < p.infrastructure.openness
             self.structures.append(Structure(record_key(3, i >> 15, 0, i & 0x7FFF), material, repository, federated))
 
@@ -948,15 +997,32 @@ class Community:
         f = self.curator_attention()
         self.collect(awake, f)
         pending = []
+        again = [self.lines("uniform", f"curator.enumerate.{j}", (count, ATTEMPTS)) for j in range(waves)]
+        held = {r.material for r in self.records if r.alive}
+        seen = {r.material for r in self.records if r.alive and self.in_view(r)}
         for c in awake:
-            cost = 0.0
+            cost, kind = 0.0, self.types[c.repository]
+            mine = [a * w for a, w in zip(f, self.preference[c.repository], strict=True)]
+            for k in range(self.K):
+                members = range(int(space.start[k]), int(space.start[k + 1]))
+                if (kind == "enumerator" and held.issuperset(members)) or (kind == "known" and not seen & set(members)):
+                    mine[k] = 0.0
             for j in range(waves):
                 if not cost < c.credit - 1e-9:
                     break
                 u = numbers[j][c.slot]
-                family = self.choose_family("curator", self.curators, c.slot, j, f, p.adjacency)
+                family = self.choose_family("curator", self.curators, c.slot, j, mine, p.adjacency)
+                if family is None:
+                    break
                 material = int(space.start[family]) + math.floor(u[0] * self.size[family])
-                modality = self.choose_modality(material, u[1], u[2], quota)
+                if kind == "known":
+                    among = sorted(m for m in seen if self.family_of[m] == family)
+                    if not among:
+                        break
+                    material = among[math.floor(u[0] * len(among))]
+                if kind == "enumerator":
+                    material = self.not_among(held, family, material, again[j][c.slot])
+                modality = 0 if kind == "enumerator" else self.choose_modality(material, u[1], u[2], quota)
                 cost += {"simulated": 1.0, "measured": p.measured_cost, "hybrid": (1 + p.measured_cost) / 2}[
                     LABEL[modality]
                 ]
@@ -973,7 +1039,8 @@ class Community:
             clocks = self.lines("exponential", f"curator.structure.family.{j}", (count, self.K))
             u = self.lines("uniform", f"curator.structure.{j}", (count, 2))
             for c in awake:
-                family = race(clocks[c.slot][space.family_keys], f)
+                mine = [a * w for a, w in zip(f, self.preference[c.repository], strict=True)]
+                family = race(clocks[c.slot][space.family_keys], mine)
                 material = int(space.start[family]) + math.floor(u[c.slot, 0] * self.size[family])
                 federated = u[c.slot, 1] < p.infrastructure.openness
                 key = record_key(4, c.slot, self.tick, j)
@@ -1230,6 +1297,7 @@ class Community:
             sum(w * e[i] for w, e in zip(weight, seen, strict=True)) / sum(weight) if seen else math.nan for i in (0, 1)
         ]
         existing = int(self.top.sum()) - len(self.known)
+        overlap = self.overlap()
         found = len(self.by_planners & set(self.found))
         return {
             "rmse_centred": errors[0],
@@ -1237,6 +1305,33 @@ class Community:
             "found_by_planners": found,
             "found_by_planners_share": found / existing if existing else math.nan,
             "learning_exponent": self.exponent() if seen else math.nan,
+            **overlap,
+        }
+
+    def overlap(self):
+        """How far repositories stand in for each other."""
+        holders, readers, copied = {}, {}, set()
+        up = [r for r in range(self.R) if not self.repositories[r].down]
+        for record in self.records:
+            if not record.alive:
+                continue
+            holders.setdefault(record.material, set()).add(record.repository)
+            if record.repository in up:
+                readers.setdefault(record.material, set()).add(record.repository)
+            if record.federated and up:
+                copied.add(record.material)
+        held = [sum(r in places for places in holders.values()) for r in range(self.R)]
+        unique = [sum(places == {r} for places in holders.values()) for r in range(self.R)]
+        sole = [
+            sum(at == {r} and (len(up) == 1 or m not in copied) for m, at in readers.items()) for r in range(self.R)
+        ]
+        shares = [x / n if n else math.nan for x, n in zip(unique, held, strict=True)]
+        readable = len(set(readers) | copied)
+        return {
+            "unique_share": float(np.nanmean(shares)) if holders else math.nan,
+            "unique_share_largest": shares[held.index(max(held))],
+            "one_place_share": sum(unique) / len(holders) if holders else math.nan,
+            "sole_share": max(sole) / readable if readable else math.nan,
         }
 
     def likeness(self):

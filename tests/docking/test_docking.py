@@ -204,6 +204,15 @@ def test_founding_by_year(records: int, year: int) -> None:
     assert len(set(founders)) == min(records, int((dated.year <= year).sum()))
 
 
+UNLIKE = {
+    "infrastructure.repositories": 4,
+    "infrastructure.specialisation": 1.5,
+    "infrastructure.enumerators": 1,
+    "infrastructure.known": 1,
+    "curators.count": 5,
+    "curators.exploration": 0.5,
+    "stocks.hazard": 0.1,
+}
 UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
 
 
@@ -237,6 +246,8 @@ UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
             {"commons.forgetting": 3.0, "commons.grace": 2, "curators.response_dal": 4.0, "layers.coverage_scale": 2.0},
         ),
         (13, {"curators.audit_rate": 1.0, "founding.records": 8, "stocks.hazard": 0.2, "layers.prior_overlaps": 0.0}),
+        (14, UNLIKE),
+        (15, UNLIKE | {"founding.records": 6, "infrastructure.sizes": (1.0, 5.0, 3.0, 2.0), "space.materials": 60}),
     ],
 )
 def test_without_models(seed: int, changes: dict[str, Any]) -> None:
@@ -561,7 +572,7 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 def test_relabelled_families(source: str) -> None:
     """Families and materials keep their draws when their rows move."""
     opening = {"commons.concentration": 1.0, "commons.discount": 0.3, "founding.records": 5}
-    changes = {**LEARNING, **FAILING, "planners.source": source, "space.properties": 2, **opening}
+    changes = {**LEARNING, **FAILING, **UNLIKE, "planners.source": source, "space.properties": 2, **opening}
     p = Parameters.preset("single-default").updated(changes)
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))

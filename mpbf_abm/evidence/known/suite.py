@@ -19,6 +19,7 @@ from mpbf_abm.evidence.known import (  # noqa: F401
     failures,
     feedback,
     formulas,
+    holdings,
     meanfield,
     openings,
     rivals,
