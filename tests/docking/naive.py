@@ -1013,7 +1013,7 @@ class Community:
                 u = numbers[j][c.slot]
                 family = self.choose_family("curator", self.curators, c.slot, j, mine, p.adjacency)
                 if family is None:
-                    break
+                    family = 0  # the first row, where no family has anything to enter
                 material = int(space.start[family]) + math.floor(u[0] * self.size[family])
                 if kind == "known":
                     among = sorted(m for m in seen if self.family_of[m] == family)

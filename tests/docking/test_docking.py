@@ -568,11 +568,13 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
     dock(Parameters.preset("single-default").updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
 
 
-@pytest.mark.parametrize("source", ["neighbourhood", "mixture"])
-def test_relabelled_families(source: str) -> None:
+OPEN = {"commons.concentration": 1.0, "commons.discount": 0.3, "founding.records": 5}
+
+
+@pytest.mark.parametrize(("source", "more"), [("neighbourhood", OPEN), ("mixture", UNLIKE)])
+def test_relabelled_families(source: str, more: dict[str, Any]) -> None:
     """Families and materials keep their draws when their rows move."""
-    opening = {"commons.concentration": 1.0, "commons.discount": 0.3, "founding.records": 5}
-    changes = {**LEARNING, **FAILING, **UNLIKE, "planners.source": source, "space.properties": 2, **opening}
+    changes = {**LEARNING, **FAILING, **more, "planners.source": source, "space.properties": 2}
     p = Parameters.preset("single-default").updated(changes)
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
