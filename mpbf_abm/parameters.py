@@ -666,6 +666,9 @@ class LayerParameters(Group):
     integration: float = _p("gamma_A in A", 1.0, LEAST, 10)
     uncertainty_penalty: float = _p("delta_U in A", 0.3, 0, 1, source=DESIGN)
     integrity_exponent: float = _p("exponent g of the alternative form of A", 0.5, LEAST, 4)
+    feedback_correction: float = _p(
+        "correction c that feedback counts in S; -1: that by which results update heads", -1.0, -1, 2
+    )
     feedback_weight: float = _p("w of feedback against trade-off in S", 0.6, 0, 1, source="assumed")
     tradeoff_scale: float = _p("T_s in the logistic of S", 0.5, LEAST, 10)
     scale_benefit: float = _p("eta in T", 1.0, 0, 10)
@@ -896,6 +899,7 @@ ADDED = {
     "planners.tilt": 0.0,
     "planners.proposals": 16,
     "planners.attention_cost": "shown",
+    "layers.feedback_correction": -1.0,
 }
 
 
