@@ -24,6 +24,7 @@ from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
+TAUGHT = "design target: a world in which data and pretraining have value, found by trial"
 ASSUMED = "assumed"
 LEAST = 1e-3  # of what is divided by in a run: less is no question, and too little for arithmetic
 
@@ -150,19 +151,23 @@ class SpaceParameters(Group):
         0,
         10,
         unit="descriptor units",
+        source=TAUGHT,
     )
     gauge_dims: int = _p("width of the gauge block (orientation, cell choice)", 6, 0, 32, unit="columns", source=DESIGN)
     spurious_dims: int = _p("width of the spurious block", 4, 0, 32, unit="columns", source=DESIGN)
     chemistry_rank: int = _p(
         "dimensions along which materials of one family vary", 4, 1, 24, unit="dimensions", source=DESIGN
     )
-    shared_chemistry: float = _p("share of those dimensions' variance that all families have in common", 0.6, 0, 1)
+    shared_chemistry: float = _p(
+        "share of those dimensions' variance that all families have in common", 0.6, 0, 1, source=TAUGHT
+    )
     ruggedness: float = _p(
         "length scale of the property field in the quantum block; smaller is more rugged",
         6.0,
         LEAST,
         100,
         unit="descriptor units",
+        source=TAUGHT,
     )
     field: Literal["fourier", "binned"] = _p(
         "class of the property's random fields: smooth ones of the learners' own kind, or piecewise constant ones",
@@ -174,7 +179,9 @@ class SpaceParameters(Group):
     )
     phase_jump: float = _p("height of a jump of the property across a phase surface", 0.0, 0, 5, unit="property sd")
     spurious_correlation: float = _p("correlation of the spurious block with the property in dense families", 0.5, 0, 1)
-    spurious_amplitude: float = _p("amplitude of the spurious block", 1.0, 0, 10, unit="descriptor units")
+    spurious_amplitude: float = _p(
+        "amplitude of the spurious block", 1.0, 0, 10, unit="descriptor units", source=TAUGHT
+    )
     bias_sd: float = _p(
         "standard deviation of the simulation bias field", 0.44, 0, 5, unit="property sd", source=fitted(1, 2)
     )
@@ -215,9 +222,16 @@ class SpaceParameters(Group):
         0,
         2_048,
         unit="columns",
+        source=TAUGHT,
     )
     signal: float = _p(
-        "amplitude of the blocks in the observed descriptor, in which noise is 1", 2.0, None, 100, unit="noise sd", gt=0
+        "amplitude of the blocks in the observed descriptor, in which noise is 1",
+        2.0,
+        None,
+        100,
+        unit="noise sd",
+        gt=0,
+        source=TAUGHT,
     )
     curvature: float = _p("epsilon of a non-linear observation: blocks c are seen as c + epsilon tanh(c)", 0.0, 0, 10)
     view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
@@ -783,6 +797,9 @@ class LayerParameters(Group):
     integration: float = _p("gamma_A in A", 1.0, LEAST, 10)
     uncertainty_penalty: float = _p("delta_U in A", 0.3, 0, 1, source=DESIGN)
     integrity_exponent: float = _p("exponent g of the alternative form of A", 0.5, LEAST, 4)
+    feedback_correction: float = _p(
+        "correction c that feedback counts in S; -1: that by which results update heads", -1.0, -1, 2
+    )
     feedback_weight: float = _p("w of feedback against trade-off in S", 0.6, 0, 1, source="assumed")
     tradeoff_scale: float = _p("T_s in the logistic of S", 0.5, LEAST, 10)
     scale_benefit: float = _p("eta in T", 1.0, 0, 10)
@@ -1035,6 +1052,7 @@ ADDED = {
     "infrastructure.enumerators": 0,
     "infrastructure.known": 0,
     "infrastructure.sizes": (),
+    "layers.feedback_correction": -1.0,
 }
 
 

@@ -295,6 +295,7 @@ EFFECTS = {
     "rmse_centred_niche": "centred error, niche families",
     "found_by_planners_share": "found by planners",
     "value_gain": "gain of choices",
+    "unsteered_share": "experiments without a model",
 }
 
 
@@ -303,9 +304,8 @@ def data(report: Report) -> Figure:
     fig, axes = style.figure("double", 118, 2, 3)
     panels: list[tuple[str, Panel]] = [(EFFECTS[outcome], partial(_arms, outcome=outcome)) for outcome in WORTH]
     _draw(axes, [*panels, ("models of the first tick", _curve)], report.tables)
-    for ax in axes[[1, 2]]:
+    for ax in axes[[1, 2, 4]]:
         ax.set_yticklabels([])
-    axes[-1].remove()
     return fig
 
 
@@ -317,7 +317,7 @@ def _arms(ax: Axes, tables: Frames, outcome: str) -> None:
     ax.plot(rows["effect"], y, "o", color=BLUE, markersize=3)
     ax.set_yticks(y, [textwrap.fill(arm, 24) for arm in rows["arm"]], fontsize=5)
     ax.invert_yaxis()
-    ax.set(xlabel=f"effect ({UNITS[outcome]})")
+    ax.set(xlabel=f"effect ({UNITS.get(outcome, 'share')})")
 
 
 def _curve(ax: Axes, tables: Frames) -> None:

@@ -25,7 +25,7 @@ from mpbf_abm.model.feasibility import area_in_use
 from mpbf_abm.model.homogenisation import homogenisation
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.opening import covered, growth
-from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
+from mpbf_abm.model.steering import agreement, counted_correction, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
 from mpbf_abm.stats.estimates import pooled
@@ -606,7 +606,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
             "tradeoff_measured": d.tradeoff_measured,
             "tradeoff_rank": 0.0,  # is of all models; how many columns there are moves the last bit of sums
             "steering": steering_of(
-                f, agreement(median, world.truth.mad[m.of_property]), world.p.coupling.correction, d.tradeoff
+                f, agreement(median, world.truth.mad[m.of_property]), counted_correction(world.p), d.tradeoff
             ),
             "steering_perceived": perceived_steering(world, m),
             "scale": m.scale,

@@ -442,21 +442,6 @@ class MaterialsSpace(Shown):
         int (n, 5)
             Row numbers. A family of fewer than six members repeats the nearest; of one, itself.
         """
-        if self.observation is None:
-            return self._nearest(materials)
-        known = self._neighbours
-        fresh = np.unique(materials[known[materials, 0] < 0])
-        if len(fresh):
-            known[fresh] = self._nearest(fresh)
-        return np.asarray(known[materials], np.int64)
-
-    @cached_property
-    def _neighbours(self) -> NDArray[np.int32]:
-        """Neighbours that are known, -1 before they are asked for (N, 5): an observed descriptor is wide."""
-        return np.full((self.size, NEIGHBOURS), -1, np.int32)
-
-    def _nearest(self, materials: Int) -> Int:
-        """Find the neighbours of some materials (n, 5); see :meth:`neighbours`."""
         family = self.family[materials]
         first, size = self.start[family], self.family_sizes[family]
         steps = np.arange(1, NEIGHBOUR_WINDOW + 1)
@@ -470,14 +455,9 @@ class MaterialsSpace(Shown):
         return np.take_along_axis(window, nearest, axis=1)
 
     def _distances(self, materials: Int, window: Int) -> Float32:
-        """Squared distances from materials to those of their windows (n, w): in the quantum block, or as observed."""
-        if self.observation is None:
-            q = self.dims["quantum"]
-            gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
-        else:
-            zero = np.zeros((1, self.view_dims), np.float32)
-            there, own = (self.ambient_rows(m, np.repeat(zero, len(m), 0)) for m in (window.ravel(), materials))
-            gap = there.reshape(*window.shape, -1) - own[:, None]
+        """Squared distances in the quantum block from materials to those of their windows (n, w)."""
+        q = self.dims["quantum"]
+        gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
         return np.asarray(np.einsum("nwq,nwq->nw", gap, gap), np.float32)
 
     def similarity_graph(self) -> nx.Graph[int]:

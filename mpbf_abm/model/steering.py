@@ -19,7 +19,7 @@ from mpbf_abm.model.adapters import panel_shifts
 from mpbf_abm.model.modalities import claimed_variance, measurement_sd
 from mpbf_abm.model.opening import revealed
 from mpbf_abm.model.world import World
-from mpbf_abm.parameters import LayerParameters
+from mpbf_abm.parameters import LayerParameters, Parameters
 
 CLIP = 3.0
 LEAST_INTEGRITY = 0.05  # that any model is taken to have
@@ -75,9 +75,14 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
 
 
 # --------------------------------------------------------------------------- how models weigh families
+def counted_correction(p: Parameters) -> float:
+    """Correction c in the feedback that S counts: that of heads, if no other is given."""
+    return p.coupling.correction if p.layers.feedback_correction < 0 else p.layers.feedback_correction
+
+
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    f, state = world.p.layers, (model.median_gap, world.truth.mad[model.of_property], world.p.coupling.correction)
+    f, state = world.p.layers, (model.median_gap, world.truth.mad[model.of_property], counted_correction(world.p))
     if model.steering is None or model.steering[0] is not f or model.steering[1] != state:
         model.steering = f, state, steering_of(f, agreement(*state[:2]), state[2], model.diagnosis.tradeoff)
     return model.steering[2]

@@ -18,7 +18,7 @@ from mpbf_abm.learning.linalg import features, first_features
 from mpbf_abm.learning.models import FoundationModel, frequencies, gradient_moment
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
-from mpbf_abm.model.materials import BLOCKS
+from mpbf_abm.model.materials import BLOCKS, NEIGHBOURS
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, GAINS, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import TrainerParameters
@@ -177,15 +177,32 @@ def encode(world: World, corpus: Corpus, objective: str, k: int, invariance: flo
 
 
 def neighbour_mean(world: World, material: Int) -> Float32:
-    """Mean ambient descriptors of the neighbours of materials, not turned (n, d)."""
+    """Mean ambient descriptors of the neighbours of materials, not turned (n, d).
+
+    Where descriptors are observed, neighbours are the nearest of the same family among these materials alone.
+    """
     space = world.space
-    near = space.neighbours(material)
     if space.observation is not None:
-        flat = space.ambient_rows(near.ravel(), np.zeros((near.size, space.view_dims), np.float32))
-        return np.asarray(flat.reshape(*near.shape, -1).mean(axis=1))
+        x = space.ambient_rows(material, np.zeros((len(material), space.view_dims), np.float32))
+        return mean_of_nearest(x, space.family[material])
+    near = space.neighbours(material)
     mean = space.descriptors[near].mean(axis=1)
     left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(material), space.dims["gauge"]), np.float32)
     return np.concatenate([mean[:, :left], none, mean[:, left:]], 1)
+
+
+def mean_of_nearest(x: Float32, family: Int) -> Float32:
+    """Mean of the nearest other rows of the same family (n, d); who is alone in its family is its own neighbour."""
+    out = x.copy()
+    for rows in np.split(np.argsort(family, kind="stable"), np.flatnonzero(np.diff(np.sort(family))) + 1):
+        if len(rows) > 1:
+            own = x[rows]
+            square = np.einsum("nd,nd->n", own, own)
+            gap = square[:, None] - 2 * own @ own.T + square
+            np.fill_diagonal(gap, np.inf)
+            nearest = np.argsort(gap, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(rows) - 1)]
+            out[rows] = own[nearest].mean(axis=1)
+    return out
 
 
 def labels(world: World, rows: Int) -> tuple[Float, Float]:

@@ -1518,7 +1518,9 @@ class Community:
         q = self.p.trainers.graph_smoothing
         smoothed = None
         if objective == "graph":
-            smoothed = [(1 - q) * x + q * self.neighbourhood(r.material) for x, r in zip(views[0], sample, strict=True)]
+            corpus = [r.material for r in sample]
+            near = [self.neighbourhood(material, corpus) for material in corpus]
+            smoothed = [(1 - q) * x + q * mean for x, mean in zip(views[0], near, strict=True)]
         inputs = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - invariance, "spurious": 1.0})
         weight, distinct = self.p.trainers.fusion_weight, len(sample) if self.observed else None
         gradients = []
@@ -1529,12 +1531,16 @@ class Community:
             objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance, distinct, lesson
         )
 
-    def neighbourhood(self, material):
+    def neighbourhood(self, material, corpus):
         """Mean ambient descriptor, gauge 0, of the neighbours of a material."""
         k = self.family_of[material]
         first, size = int(self.space.start[k]), self.size[k]
         window = [first + (material - first + step) % size for step in range(1, min(NEIGHBOUR_WINDOW, size - 1) + 1)]
-        width = self.columns if self.observed else self.widths[0]
+        if self.observed:
+            window = [i for i in corpus if self.family_of[i] == k and i != material]
+            near = sorted(window, key=lambda i: ((self.ambient(i) - self.ambient(material)) ** 2).sum())[:NEIGHBOURS]
+            return np.mean([self.ambient(i) for i in near or [material]], axis=0)
+        width = self.widths[0]
         own = self.ambient(material)[:width]
         window.sort(key=lambda i: ((self.ambient(i)[:width] - own) ** 2).sum())
         near = window[:NEIGHBOURS] or [material]
@@ -1764,6 +1770,7 @@ class Community:
     def steering(self, model):
         """S as planners see it."""
         p, c = self.p.layers, self.p.coupling.correction
+        c = c if p.feedback_correction < 0 else p.feedback_correction
         o = 0.0
         if model.errors:
             o = min(max(1 - float(np.median(model.errors)) / self.mad[model.property], 0.0), 1.0)

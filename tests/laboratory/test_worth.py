@@ -40,7 +40,10 @@ def constructed(task, rng):
     if isinstance(what, int):
         return {"labels": 0.8 * what, "error": (1.0 + 0.1 * noise**2) * what**-0.2}
     effect = {NONE: 0.15, HALF: 0.02, ONE: 5.0, LOST: 5.01}.get(what, 0.0) + 0.001 * rng.normal()
-    return dict.fromkeys(KEPT, noise + effect) | {CURVE: -0.05, "records": 3000.0 - 1000.0 * (what == HALF)}
+    return dict.fromkeys((*KEPT, *OUTCOMES), noise + effect) | {
+        CURVE: -0.05,
+        "records": 3000.0 - 1000.0 * (what == HALF),
+    }
 
 
 def test_constructed_effects_have_their_verdicts():
@@ -59,7 +62,7 @@ def test_constructed_effects_have_their_verdicts():
     assert read["error per 1,000 more records (sd)"].estimate.value == pytest.approx(-0.02, abs=0.002)
     static = read["static learning curve (exponent)"]
     assert static.estimate.value == pytest.approx(-0.2)
-    assert "meets" in static.reading
+    assert "inside" in static.reading
     assert "misses" in read["learning curve of the running community (exponent)"].reading
 
 

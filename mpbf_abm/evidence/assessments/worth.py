@@ -18,9 +18,11 @@ from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse_all
 from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, materials
 from mpbf_abm.measures.path import run_on
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import UNITS, WIDE, observe, selection, usage
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.shocks import Shock
+from mpbf_abm.model.steering import counted_correction
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, Slope, mean_estimate
 from mpbf_abm.studies.analyses import verdict
@@ -34,9 +36,10 @@ OUTCOMES = {
     "rmse_centred_niche": Outcome(better="less", smallest=0.01),
     "found_by_planners_share": Outcome(better="more", smallest=0.03),
     "value_gain": Outcome(better="more", smallest=0.03),
+    "unsteered_share": Outcome(better="less", smallest=0.03),
 }
 ERROR, CURVE = "rmse_centred", "learning_exponent"
-KEPT = (*OUTCOMES, CURVE, "records")
+KEPT = ("rmse_centred", "rmse_centred_niche", "found_by_planners_share", CURVE, "records")
 BASE, ONE = "as it is", "one provider"
 NONE, OWN, HALF = "no pretraining", "encoders from the head's own rows", "half of all labels"
 LOST = "largest repository lost, one provider"
@@ -64,7 +67,8 @@ def arms(p: Parameters) -> dict[str, Changes]:
         "a quarter of the founding records": quarter,
         "a quarter of the founding records, no curators": quarter | {"curators.count": 0},
         "no outer loop": {"coupling.outer_loop": 0.0},
-        "no correction by results": {"coupling.correction": 0.0},
+        # What S counts stays: how far models are followed is another change.
+        "no correction by results": {"coupling.correction": 0.0, "layers.feedback_correction": counted_correction(p)},
         NONE: {"trainers.objective": "none"},
         OWN: {"trainers.corpus": "own", **structures},
         HALF: fewer | {"coupling.outer_loop": p.coupling.outer_loop / 2},
@@ -122,18 +126,23 @@ def measure(setting: Setting, task: tuple[str | int, int]) -> dict[str, float]:
     what, seed = task
     if isinstance(what, int):
         return first_error(setting, what, seed)
-    lost = Shock(name="repository_outage", start=setting.ticks // 3, target="largest")
     spec = setting.spec(seed, materials(setting.parameters, seed))
-    shocks = (*spec.shocks, *[lost] * (what == LOST))
     changed = setting.parameters.updated(arms(setting.parameters)[what])
-    community = begin(spec.changed(parameters=changed, shocks=shocks), record=())
-    last, world, gains = setting.ticks // 3, community.world, []
-    run_on(community, setting.ticks - last)
+    community, last = begin(spec.changed(parameters=changed), record=()), setting.ticks // 3
+    if what == LOST:
+        run_on(community, last)
+        held = community.world.commons.counts[: changed.infrastructure.repositories].sum(axis=1)
+        lost = Shock(name="repository_outage", start=last, target=int(held.argmax()))
+        community = Community.restore(community.snapshot(), shocks=(*spec.shocks, lost))
+    world, gains = community.world, list[float]()
+    run_on(community, setting.ticks - last - community.tick)
     for _ in range(last):
         community.step()
         gains.append(selection(world, world.results).get("value_gain", math.nan))
     seen = observe(world)
-    return {name: seen[name] for name in KEPT} | {"value_gain": known(gains)[0].value}
+    totals = world.totals
+    unsteered = totals.unsteered / totals.done if totals.done else math.nan
+    return {name: seen[name] for name in KEPT} | {"value_gain": known(gains)[0].value, "unsteered_share": unsteered}
 
 
 def first_error(setting: Setting, records: int, seed: int) -> dict[str, float]:
@@ -201,7 +210,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
             a, b = of(base, outcome), of(arm, outcome)
             effect, n = known(b - a)
             word = "identical" if n > 1 and not (b - a).any() else verdict(effect.low, effect.high, judged)
-            findings.append(Finding(f"{arm}: {outcome} ({UNITS[outcome]})", effect, 0.0, n, word))
+            findings.append(Finding(f"{arm}: {outcome} ({UNITS.get(outcome, 'share')})", effect, 0.0, n, word))
             means = [known(x)[0].value for x in (a, b)]
             rows.append((arm, base, outcome, *means, effect.value, effect.low, effect.high, word, n))
     left = left_out(p)
@@ -228,7 +237,11 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
 def _exponent(measure: str, x: Float, of: str) -> Finding:
     """Return the finding of a learning curve, and whether its interval meets the real one."""
     slope, n = known(x)
-    meets = "meets" if slope.low <= TARGET[1] and slope.high >= TARGET[0] else "misses"
+    inside, meets = (
+        TARGET[0] <= slope.low and slope.high <= TARGET[1],
+        slope.low <= TARGET[1] and slope.high >= TARGET[0],
+    )
+    meets = "inside" if inside else "overlaps" if meets else "misses"
     word = "without an interval, not to be set against" if math.isnan(slope.low) else meets
     # An interval that holds 0 meets nearly anything.
     word = "not surely negative, undecided against" if slope.low < 0 <= slope.high else word
