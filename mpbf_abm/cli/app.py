@@ -41,6 +41,7 @@ LAB = {
     "forecast": Entry(ANALYSE, "Predict lock-in from the first fifth of a run.", "lab_commands:forecast"),
     "data": Entry(ANALYSE, "Value of data, pretraining and repositories, by paired arms.", "lab_commands:data"),
     "fragility": Entry(ANALYSE, "Cost of losing repositories and models.", "lab_commands:fragility"),
+    "insurance": Entry(ANALYSE, "Cost of a loss by channel, and what insures.", "lab_commands:insurance"),
     "forms": Entry(ANALYSE, "Robustness of headline results to the form of equations.", "lab_commands:forms"),
     "urn": Entry(ANALYSE, "Predict communities by urn theory with measured exponents.", "lab_commands:urn"),
 }

@@ -95,11 +95,13 @@ FORECAST = "Predict from the first fifth of a run whether it will end locked in.
 FORMS = "Find which headline results depend on the form of equations (16 combinations)."
 DATA = "Measure what data are worth: arms without retraining, curators, results, pretraining or a repository."
 FRAGILITY = "Measure the cost of losing repositories and models: one, many, a while."
+INSURANCE = "Measure what a loss costs by channel, and what notice, mirrors, providers or migration save."
 path = assessment("path", "path_dependence:PATH", PATH)
 forecast = assessment("forecast", "forecast:FORECAST", FORECAST)
 forms = assessment("forms", "forms:ROBUSTNESS", FORMS)
 data = assessment("data", "worth:WORTH", DATA)
 fragility = assessment("fragility", "fragility:FRAGILITY", FRAGILITY)
+insurance = assessment("insurance", "insurance:INSURANCE", INSURANCE)
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,46 @@ def _static(ax: Axes, tables: Frames) -> None:
     ax.set(xlabel="models or labs that depend on it, mean", ylabel="cost in discoveries, share")
 
 
+# --------------------------------------------------------------------------- insurance
+
+
+FOUND, COSTS = "found_by_planners_share", "cost in discoveries by planners, share"
+
+
+def insurance(report: Report) -> Figure:
+    """Draw what each insurance saves of the cost of a loss, and the cost by channel."""
+    fig, axes = style.figure("double", 118, 2, 2)
+    panels: list[tuple[str, Panel]] = []
+    for kind in KINDS:
+        panels += [
+            (f"loss of the leading {kind}", partial(_insured, kind=kind)),
+            ("by channel", partial(_channels, kind=kind)),
+        ]
+    _draw(axes, panels, report.tables)
+    return fig
+
+
+def _insured(ax: Axes, tables: Frames, kind: str) -> None:
+    rows = pick(tables["insurances"], kind=kind, outcome=FOUND)
+    _bars(ax, rows["arm"], rows["cost"], rows["low"], rows["high"])
+    ax.set(xlabel=COSTS)
+
+
+def _channels(ax: Axes, tables: Frames, kind: str) -> None:
+    rows = pick(tables["channels"], kind=kind, outcome=FOUND)
+    _bars(ax, rows["channel"], rows["cost"], rows["low"], rows["high"])
+    ax.set(xlabel=COSTS)
+
+
+def _bars(ax: Axes, names: pd.Series, value: pd.Series, low: pd.Series, high: pd.Series) -> None:
+    y = np.arange(len(names))
+    ax.axvline(0.0, color=LIGHT, linewidth=0.8, zorder=0)
+    ax.hlines(y, low, high, color=BLUE, linewidth=1.0)
+    ax.plot(value, y, "o", color=BLUE, markersize=3)
+    ax.set_yticks(y, [textwrap.fill(name, 24) for name in names], fontsize=5)
+    ax.invert_yaxis()
+
+
 # --------------------------------------------------------------------------- value of data
 
 
@@ -311,12 +351,8 @@ def data(report: Report) -> Figure:
 
 def _arms(ax: Axes, tables: Frames, outcome: str) -> None:
     rows, least = pick(tables["value_of_data"], outcome=outcome), WORTH[outcome].smallest or 0.0
-    y = np.arange(len(rows))
     ax.axvspan(-least, least, color=LIGHT, alpha=0.4, linewidth=0)
-    ax.hlines(y, rows["low"], rows["high"], color=BLUE, linewidth=1.0)
-    ax.plot(rows["effect"], y, "o", color=BLUE, markersize=3)
-    ax.set_yticks(y, [textwrap.fill(arm, 24) for arm in rows["arm"]], fontsize=5)
-    ax.invert_yaxis()
+    _bars(ax, rows["arm"], rows["effect"], rows["low"], rows["high"])
     ax.set(xlabel=f"effect ({UNITS.get(outcome, 'share')})")
 
 
@@ -430,7 +466,7 @@ def forest(ax: Axes, report: Report) -> None:
 # --------------------------------------------------------------------------- all
 
 
-DRAWN = (atlas, data, effective_urn, forecast, forms, fragility, path)
+DRAWN = (atlas, data, effective_urn, forecast, forms, fragility, insurance, path)
 # What draws the report of an assessment, and the figure's alternative text.
 FIGURES: dict[str, tuple[Callable[[Report], Figure], str]] = {
     draw.__name__: (draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.model.links import NEVER, NONE, choose_links, reached, users
+from mpbf_abm.model.links import NONE, choose_links, reached, users
 from mpbf_abm.model.rivalry import credit
 from mpbf_abm.model.steering import integrity_weights
 from mpbf_abm.model.world import Experiments, World
@@ -20,7 +20,7 @@ def adopt(world: World) -> None:
     """Let planners reconsider which models they depend on."""
     p, planners, registry = world.p.planners, world.planners, world.registry
     links = world.infrastructure.lab_models
-    works, closing = world.infrastructure.working_models(), world.infrastructure.closing_models != NEVER
+    works, closing = world.infrastructure.working_models(), world.infrastructure.leaving_models()
     world.infrastructure.unready = world.infrastructure.ready > world.tick
     served = (registry.covered() & works & ~closing)[planners.property]
     able = served.any(axis=1)

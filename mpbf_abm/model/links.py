@@ -119,6 +119,10 @@ class Infrastructure:
         served = np.where(hosted, ~np.append(self.down_hosts, True)[self.host], self.fed())
         return np.asarray((~self.down_models & served) | (hosted & self.open_weights))
 
+    def leaving_models(self) -> Bool:
+        """Models whose end is announced and that labs cannot host themselves (M,)."""
+        return (self.closing_models != NEVER) & ~((self.host >= 0) & self.open_weights)
+
     def fed(self) -> Bool:
         """Models with enough working repositories to be trained (M,)."""
         return np.asarray(reached(self.model_repositories, self.working_repositories()).sum(axis=1) >= self.need)
