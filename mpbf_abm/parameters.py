@@ -719,6 +719,16 @@ class InfrastructureParameters(Group):
         unit="records",
     )
 
+    model_links: tuple[int, ...] = _p(
+        "repositories of each model at founding, best first, `providers` numbers for each; -1 is no link; none: drawn",
+        (),
+        unit="numbers",
+    )
+    lab_links: tuple[int, ...] = _p("models of each lab at founding, likewise", (), unit="numbers")
+    deposits: tuple[int, ...] = _p(
+        "repository in which each lab deposits, a number for each; -1 is drawn", (), unit="numbers"
+    )
+
     @field_validator("sizes")
     @classmethod
     def _sizes_positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -1052,6 +1062,9 @@ ADDED = {
     "infrastructure.enumerators": 0,
     "infrastructure.known": 0,
     "infrastructure.sizes": (),
+    "infrastructure.model_links": (),
+    "infrastructure.lab_links": (),
+    "infrastructure.deposits": (),
     "layers.feedback_correction": -1.0,
 }
 

@@ -68,6 +68,7 @@ class CommunityOptions:
 
     config_file: Annotated[Path | None, argument("[CONFIG.toml]", "Parameters, [run], [[policy]], [[shock]].")] = None
     preset: Preset = None
+    infrastructure: Path | None = option("FILE", "Start from a graph of repositories, models and labs (GraphML, JSON).")
     assignments: list[str] = option(
         "--set GROUP.NAME=VALUE", f"Change a parameter{MORE}", None, _parameters, default=()
     )
@@ -84,8 +85,16 @@ class CommunityOptions:
             read = read_settings(self.config_file, self.preset)
         except ConfigurationError as error:
             faults = error.faults + faults
+        if self.infrastructure is not None:
+            from mpbf_abm.data.graphs import read_infrastructure
+
+            graphs, graph_faults = tried([partial(read_infrastructure, self.infrastructure)])
+            faults += graph_faults
+            changes = dict(*graphs)
+        given = set(changes)
         for path, value in set_values:
-            faults += [f"--set {path} is given twice"] * (path in changes)
+            faults += [f"--set {path}: follows from --infrastructure"] * (path in given)
+            faults += [f"--set {path} is given twice"] * (path in changes and path not in given)
             changes[path] = value
         faults += faults_of(lambda: read.parameters.updated(changes))
         refuse_any(faults)

@@ -38,11 +38,30 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None, 
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
+    faults += link_faults(p)
     if not observed:
         faults += [
             f"{entered}: needs observed descriptors, which this space has not" for entered in p.entered_structures
         ]
     refuse_any(faults)
+
+
+def link_faults(p: Parameters) -> list[str]:
+    """Founding links that are not as many, or lead elsewhere, than the numbers of nodes and providers say."""
+    i, r = p.infrastructure, p.infrastructure.providers
+    faults = []
+    for name, users, nodes in (
+        ("model_links", p.trainers.count * r, i.repositories),
+        ("lab_links", p.planners.count * r, p.trainers.count),
+        ("deposits", p.planners.count, i.repositories),
+    ):
+        links = getattr(i, name)
+        strange = [x for x in links if not -1 <= x < nodes]
+        faults += lines_where(
+            (links and len(links) != users, f"infrastructure.{name} has {len(links)} entries: must be {users} or none"),
+            (strange, f"infrastructure.{name}: {strange[:1]} is no number of a node, -1 to {nodes - 1}"),
+        )
+    return faults
 
 
 def founding_faults(p: Parameters, space: MaterialsSpace, ticks: int) -> list[str]:
@@ -202,11 +221,19 @@ def founding_families(
 
 def link(world: World) -> None:
     """Make the founding links of trainers and labs to repositories."""
-    infrastructure, commons = world.infrastructure, world.commons
+    infrastructure, commons, given = world.infrastructure, world.commons, world.p.infrastructure
     serve(world)
     if len(world.trainers):
-        link_trainers(world, np.arange(len(world.trainers)))
+        if given.model_links:
+            infrastructure.model_repositories = np.array(given.model_links, np.int64).reshape(len(world.trainers), -1)
+        else:
+            link_trainers(world, np.arange(len(world.trainers)))
+    if given.lab_links:
+        infrastructure.lab_models = np.array(given.lab_links, np.int64).reshape(len(world.planners), -1)
     if len(world.planners) and commons.repositories > 1:
         size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
         clocks = world.clocks("found.lab_repository", world.planners, commons.repositories)
         infrastructure.lab_repository = race(clocks, size**world.p.infrastructure.preference)
+    if given.deposits:
+        homes = np.array(given.deposits, np.int64)
+        infrastructure.lab_repository = np.where(homes >= 0, homes, infrastructure.lab_repository)

@@ -151,6 +151,9 @@ FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding
     "infrastructure.hosts",
     "infrastructure.specialisation",
     "infrastructure.sizes",
+    "infrastructure.model_links",
+    "infrastructure.lab_links",
+    "infrastructure.deposits",
 }
 
 
