@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.model.community import Community
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.outputs import table
 from mpbf_abm.parameters import parse_assignment
 
@@ -49,7 +50,7 @@ REAL = {
 
 def shares(p: Parameters, seed: int, ticks: int) -> Float:
     """Return unique shares at the end of a run, in the order of REAL (9,)."""
-    community = Community(p, seed, record=())
+    community = begin(RunSpec(p, seed, ticks), record=())
     for _ in range(ticks):
         community.step()
     space, commons = community.world.space, community.world.commons
@@ -78,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"overlap: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
     mean = found.mean(axis=0)
-    error = found.std(axis=0, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.full(len(mean), np.nan)
-    cells = zip(REAL, mean, error, REAL.values(), strict=True)
+    spread = found.std(axis=0, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.full(len(mean), np.nan)
+    cells = zip(REAL, mean, spread, REAL.values(), strict=True)
     rows = [[name, f"{m:.3f} ±{e:.3f}", f"{real:.3f}"] for name, m, e, real in cells]
     print(table(["found nowhere else", "share", "real"], rows))
     return 0

@@ -42,9 +42,9 @@ def read_infrastructure(path: str | Path) -> dict[str, Any]:
     graph = _read(Path(path))
     name = Path(path).name
     nodes: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    unknown = []
+    unknown: list[Any] = []
     for node, kind in graph.nodes(data="kind"):
-        nodes.get(kind, unknown).append(node)
+        nodes.get(str(kind), unknown).append(node)
     faults = [f"{name}: node {node!r}: kind must be {', '.join(KINDS)}" for node in unknown[:5]]
     faults += [f"{name}: has no {kind}" for kind, some in nodes.items() if not some]
     refuse_any(faults)
@@ -96,6 +96,7 @@ def _read(path: Path) -> nx.DiGraph[Any]:
             graph = nx.node_link_graph(data, edges="links" if "links" in data else "edges")
     except (ValueError, SyntaxError, LookupError, TypeError, AttributeError, nx.NetworkXException) as error:
         raise ConfigurationError(f"{path.name}: is no {FORMS}: {' '.join(str(error).split())[:100]}") from None
-    if not graph.is_directed():
+    found: nx.DiGraph[Any] = graph
+    if not found.is_directed():
         raise ConfigurationError(f"{path.name}: must be directed, from providers to users")
-    return graph
+    return found

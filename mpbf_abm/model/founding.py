@@ -151,11 +151,13 @@ def found_records(world: World) -> None:
             order = order[space.year[order] <= p.founding.year]
         material = np.resize(order[:n], n)
     reveal(world, space.family[material])
-    repository = founding_repositories(world, u[:, 4], space.family[material])
+    repository = founding_repositories(world, u[:, 4], space.family[material].astype(np.int64))
     mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
     modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
     if p.infrastructure.enumerators or p.infrastructure.known:
-        material, repository = founding_materials(world, space.family[material], material, repository, u[:, 1])
+        material, repository = founding_materials(
+            world, space.family[material].astype(np.int64), material, repository, u[:, 1]
+        )
         modality[kinds(p.infrastructure)[repository] == ENUMERATOR] = CRYSTAL_GRAPHS
     keys = founding_keys(FOUNDER, n)
     sought = labelled_property(p.modalities, streams, space.properties, keys, modality)

@@ -47,7 +47,7 @@ class Infrastructure:
     frozen, revoked : bool (M,)
         Models that are trained no more, and those whose weights are open no more.
     closing_repositories, closing_models : int
-        First tick without each node, NEVER for those whose end nobody has announced.
+        First tick without each node, NEVER for those without an announced end.
     searching : int (M,)
         Tick since which each trainer looks for a source, -1 if it does not.
     ready : int (L, M)
@@ -121,7 +121,7 @@ class Infrastructure:
 
     def leaving_models(self) -> Bool:
         """Models whose end is announced and that labs cannot host themselves (M,)."""
-        return (self.closing_models != NEVER) & ~((self.host >= 0) & self.open_weights)
+        return np.asarray((self.closing_models != NEVER) & ~((self.host >= 0) & self.open_weights))
 
     def fed(self) -> Bool:
         """Models with enough working repositories to be trained (M,)."""

@@ -36,7 +36,7 @@ def specialise(p: Parameters, space: MaterialsSpace, streams: Streams) -> Float 
         return None
     shape = space.family_sizes / space.family_sizes.mean() / spread
     u = streams.uniform("found.specialisation", 0, (p.infrastructure.repositories, space.families))
-    return np.maximum(gammaincinv(shape, u[:, space.family_keys]) / shape, LEAST)
+    return np.asarray(np.maximum(gammaincinv(shape, u[:, space.family_keys]) / shape, LEAST))
 
 
 # --------------------------------------------------------------------------- founding
@@ -56,7 +56,7 @@ def founding_repositories(world: World, u: Float, family: Int) -> Int:
     share = np.cumsum(world.specialisation * size[:, None], axis=0).T
     # Shares of all families one after the other, each family's from its number to the next.
     ladder = (share / share[:, -1:] + np.arange(len(share))[:, None]).ravel()
-    return np.minimum(np.searchsorted(ladder, family + u, side="right") - family * len(size), len(size) - 1)
+    return np.asarray(np.minimum(np.searchsorted(ladder, family + u, side="right") - family * len(size), len(size) - 1))
 
 
 def founding_materials(world: World, family: Int, material: Int, repository: Int, u: Float) -> tuple[Int, Int]:

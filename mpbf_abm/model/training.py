@@ -184,7 +184,7 @@ def neighbour_mean(world: World, material: Int) -> Float32:
     space = world.space
     if space.observation is not None:
         x = space.ambient_rows(material, np.zeros((len(material), space.view_dims), np.float32))
-        return mean_of_nearest(x, space.family[material])
+        return mean_of_nearest(x, space.family[material].astype(np.int64))
     near = space.neighbours(material)
     mean = space.descriptors[near].mean(axis=1)
     left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(material), space.dims["gauge"]), np.float32)

@@ -126,10 +126,10 @@ def cost(snapshot: Snapshot, ticks: int, kind: Kind, closed: Changes) -> dict[st
     """Return what the loss of the leading node costs by each outcome, with some channels closed from now on."""
     start, leader = snapshot.world.tick, int(standing(snapshot.world, kind)["role"].to_numpy().argmin())
     values = {path: v for path, v in closed.items() if snapshot.world.p.value(path) != v}
-    policies = (Policy("channels closed", set=values, start=start),) if values else ()
+    policies = (Policy(name="channels closed", set=values, start=start),) if values else ()
     spared, lost = (
         outcomes(Community.restore(snapshot, policies=policies, shocks=shocks), ticks)
-        for shocks in ((), (Shock(LOSS[kind], start=start, target=leader),))
+        for shocks in ((), (Shock(name=LOSS[kind], start=start, target=leader),))
     )
     return {name: sign * (lost[name] - spared[name]) for name, (sign, _) in OUTCOMES.items()}
 

@@ -237,12 +237,10 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
 def _exponent(measure: str, x: Float, of: str) -> Finding:
     """Return the finding of a learning curve, and whether its interval meets the real one."""
     slope, n = known(x)
-    inside, meets = (
-        TARGET[0] <= slope.low and slope.high <= TARGET[1],
-        slope.low <= TARGET[1] and slope.high >= TARGET[0],
-    )
-    meets = "inside" if inside else "overlaps" if meets else "misses"
-    word = "without an interval, not to be set against" if math.isnan(slope.low) else meets
+    apart = slope.low > TARGET[1] or slope.high < TARGET[0]
+    within = TARGET[0] <= slope.low and slope.high <= TARGET[1]
+    word = "inside" if within else "misses" if apart else "overlaps"
+    word = "without an interval, not to be set against" if math.isnan(slope.low) else word
     # An interval that holds 0 meets nearly anything.
     word = "not surely negative, undecided against" if slope.low < 0 <= slope.high else word
     return Finding(measure, slope, 0.0, n, f"{of}: {word} the real {TARGET[0]} to {TARGET[1]}")

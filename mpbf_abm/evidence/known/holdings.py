@@ -9,9 +9,10 @@ import numpy as np
 
 from mpbf_abm.arrays import Float, Int
 from mpbf_abm.evidence.known.rows import Check, grouped, mean_error, mutation, parameter, row, seeds
-from mpbf_abm.model.community import Community
 from mpbf_abm.model.holdings import Holdings
 from mpbf_abm.model.repositories import specialise
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 
@@ -50,7 +51,7 @@ def lost_with_one(
 
 def losses(p: Parameters, seed: int, ticks: int) -> tuple[float, ...]:
     """Lost share, mean over repositories: as it is, expected, as a simple product; mean weight and its variance."""
-    community = Community(p, seed, record=())
+    community = begin(RunSpec(p, seed), record=())
     for _ in range(ticks):
         community.step()
     world, size = community.world, community.world.space.family_sizes
