@@ -703,14 +703,14 @@ class InfrastructureParameters(Group):
         "repositories, from the second on, that make simulated records of materials without any",
         0,
         0,
-        10_000,
+        9_999,
         unit="nodes",
     )
     known: int = _p(
         "repositories, after the enumerators, that enter materials with a record in sight alone",
         0,
         0,
-        10_000,
+        9_999,
         unit="nodes",
     )
     sizes: tuple[float, ...] = _p(

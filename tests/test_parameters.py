@@ -43,6 +43,8 @@ COMPANIONS: dict[str, Any] = {
     "founding.structures": lambda _: READING,
     "curators.structures": lambda _: READING,
     "infrastructure.providers": lambda _: {"infrastructure.need": 0},
+    "infrastructure.enumerators": lambda _: {"infrastructure.repositories": 10_000},
+    "infrastructure.known": lambda _: {"infrastructure.repositories": 10_000},
     "infrastructure.need": lambda _: {"infrastructure.providers": 50, "infrastructure.repositories": 60},
 }
 

@@ -24,7 +24,7 @@ class Adapter:
     observed, variance : float (n,)
         Own results, the latest last, and their claimed variances.
     model : FoundationModel or None
-        Model whose errors the weights correct; None after new results.
+        Model whose errors the weights correct; None before any result.
     weights : float32 (q,)
     """
 
@@ -46,7 +46,7 @@ def adapt(world: World) -> None:
         adapter = world.adapters.get(lab)
         if adapter is None or adapter.lineage != model.lineage:
             adapter = world.adapters[lab] = Adapter(model.lineage)
-        if len(adapter.material) and adapter.model is not model:
+        if len(adapter.material):
             fit_adapter(world, adapter, model)
 
 
@@ -118,4 +118,3 @@ def keep_results(world: World, results: Experiments) -> None:
             adapter.material = np.append(adapter.material, results.material[e])[-most:]
             adapter.observed = np.append(adapter.observed, results.observed[e])[-most:]
             adapter.variance = np.append(adapter.variance, results.variance[e])[-most:]
-            adapter.model = None

@@ -707,7 +707,7 @@ def infrastructure(world: World) -> dict[str, float]:
         "repositories_working": share_of(i.working_repositories()),
         "models_working": share_of(i.working_models() & world.registry.published()),
         "labs_working": share_of(i.working_labs()),
-        "labs_learning": share_of(i.unready.any(axis=1) & (in_use < 0)),
+        "labs_learning": share_of(i.labs_learning()),
         "model_age": average(world.tick - np.array([m.trained for m in models_of_labs(world)])),
         "health_repositories": average(world.health_repositories),
         "health_models": average(world.health_models),

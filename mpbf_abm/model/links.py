@@ -143,6 +143,12 @@ class Infrastructure:
         first = self.lab_models[np.arange(len(up)), np.argmax(up, axis=1)]
         return np.where(up.sum(axis=1) >= max(self.need, 1), first, NONE)
 
+    def labs_learning(self) -> Bool:
+        """Labs without a model in use that are still learning to use one of their links (L,)."""
+        unready = np.pad(self.unready, ((0, 0), (0, 1)))  # a last column for places without a link
+        taken = unready[np.arange(len(unready))[:, None], self.lab_models]
+        return np.asarray(taken.any(axis=1) & (self.model_in_use() < 0))
+
     def trainer_sources(self, model: int) -> Bool:
         """Working repositories that one model trains on (R,)."""
         return self.working_repositories() & np.isin(

@@ -84,7 +84,8 @@ def correct(world: World, results: Experiments) -> None:
         if model is None or not shared.any():
             continue
         rows = rows[shared]
-        model.remember(results.predicted[rows], results.observed[rows])
+        predicted = results.predicted[rows] - results.shift[rows]
+        model.remember(predicted, results.observed[rows])
         if c.correction > 0:
-            residual = (results.observed[rows] - (results.predicted[rows] - results.shift[rows])).astype(np.float64)
+            residual = (results.observed[rows] - predicted).astype(np.float64)
             model.correct(phi[shared], residual, results.variance[rows].astype(np.float64), c.correction)

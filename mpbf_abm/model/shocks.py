@@ -266,7 +266,7 @@ def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
     """Replace the simulated property, also under the predictions of models that build on it."""
     change = simulated - world.truth.simulated
     world.truth.simulated = simulated
-    for model in world.registry.models:
+    for model in (*world.registry.models, *(m for _, _, models in world.training for m in models.values())):
         if model is not None and model.simulated_base:
             model.rebase(world.space.by_property(change)[model.of_property])
 

@@ -132,6 +132,9 @@ def release(world: World) -> None:
 def publish_models(world: World, trainer: int, models: dict[int, FoundationModel]) -> None:
     """Publish a trainer's new models, note their errors, and let it respond to them."""
     first = next(iter(models.values()))
+    for last in world.registry.of(trainer):
+        if (model := models.get(last.of_property)) is not None:
+            model.recent, model.median_gap = list(last.recent), last.median_gap
     world.registry.publish(trainer, models, first.lineage)
     for model in models.values():
         note_error(world, model)
@@ -258,8 +261,6 @@ def train_head(
         panel_mean=mean.reshape(panel.materials.shape),
         panel_variance=variance.reshape(panel.materials.shape),
     )
-    if last is not None:
-        model.recent, model.median_gap = list(last.recent), last.median_gap
     model.diagnosis = diagnose(world, model, shared)
     return model
 

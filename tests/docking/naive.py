@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from naive_frictions import Adapter, Frictions
 from naive_learning import Feasibility, Features, Head, Mixture, explained, fit_encoder, invert
 from scipy.special import erfcx, gammaincinv, ndtr, ndtri
 
@@ -163,11 +164,14 @@ class Structure:
 
 @dataclass
 class Node:
-    """A repository or a model as part of the infrastructure."""
+    """A repository, a model or a host as part of the infrastructure."""
 
     down: bool = False
-    until: int = 0
+    until: float = 0
     health: float = 1.0
+    closing: int | None = None  # tick of an end that has been announced
+    frozen: bool = False
+    open: bool = False
 
 
 @dataclass
@@ -192,7 +196,9 @@ class Trainer:
     direction: float = 1.0
     sources: list = field(default_factory=list)
     models: dict = field(default_factory=dict)  # by property
-    model: Model | None = None  # of the first property at the last training
+    model: Model | None = None  # of the first property at the last publication
+    in_training: list = field(default_factory=list)  # (tick of publication, models), in the order of their start
+    looking: int | None = None  # first tick without a source
 
 
 @dataclass
@@ -213,6 +219,8 @@ class Planner:
     collaborators: list = field(default_factory=list)
     hits: dict = field(default_factory=dict)
     misses: dict = field(default_factory=dict)
+    ready: dict = field(default_factory=dict)  # first tick in which a model that was taken up can be used
+    adapter: Adapter | None = None
 
 
 @dataclass
@@ -227,6 +235,7 @@ class Experiment:
     predicted: float
     claimed: float
     phi: np.ndarray | None
+    shift: float = 0.0
     made: bool = False
     value: float = 0.0
     variance: float = 0.0
@@ -289,7 +298,7 @@ class Model:
         return o * self.sd(variance) + (1 - o) * self.sd(self.panel_predictions()[1]).mean()
 
 
-class Community:
+class Community(Frictions):
     """The model, read a second time.
 
     Parameters
@@ -315,7 +324,8 @@ class Community:
         self.by_planners, self.curve = set(), []
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
-        self.results, self.ceilings = [], {}
+        self.host_nodes = [Node() for _ in range(p.infrastructure.hosts if p.infrastructure.service == "host" else 0)]
+        self.results, self.ceilings, self.met = [], {}, set()
         self.T = p.space.properties
         self.property, self.simulated, self.top, self.proxy = (
             np.reshape(a, (self.T, self.N)) for a in (space.property, space.simulated, space.top, space.proxy)
@@ -427,9 +437,7 @@ class Community:
 
     def is_served(self, m, number):
         """Whether a published model of a property answers."""
-        working = sum(1 for s in self.trainers[m].sources if s is not None and not self.repositories[s].down)
-        needed = self.p.infrastructure.need
-        return number in self.trainers[m].models and not self.model_nodes[m].down and working >= needed
+        return number in self.trainers[m].models and self.answers(m)
 
     def served(self, number):
         return [m for m in range(len(self.trainers)) if self.is_served(m, number)]
@@ -437,9 +445,11 @@ class Community:
     def served_pairs(self):
         return [(t, m) for t in range(self.T) for m in self.served(t)]
 
-    def model_of(self, planner):
-        """Model in use: the first of its links that is served, if enough are."""
+    def model_of(self, planner, tick=None):
+        """Model in use: the first of its links that is served and that the lab can use, if enough are."""
         links = [m for m in planner.models if m is not None and self.is_served(m, planner.property)]
+        tick = self.tick if tick is None else tick
+        links = [m for m in links if tick >= planner.ready.get(m, 0)]
         return links[0] if len(links) >= max(1, self.p.infrastructure.need) else None
 
     def adopters(self, number=None):
@@ -474,6 +484,7 @@ class Community:
             if LABEL[r.modality] == "measured":
                 self.note_tested(r)
         self.known = {pair for pair in self.tested if self.top[pair]}
+        self.open_weights()
         self.link_trainers(self.trainers)
         if self.R > 1 and self.planners:
             clocks = self.lines("exponential", "found.lab_repository", (len(self.planners), self.R))
@@ -640,6 +651,7 @@ class Community:
         before, self.p = self.p, self.in_force()
         for shock in self.shocks:
             self.strike(shock)
+        self.close()
         for t in self.trainers:
             t.invariance += self.p.trainers.invariance - before.trainers.invariance
             t.scale += self.p.trainers.scale - before.trainers.scale
@@ -679,6 +691,9 @@ class Community:
         for shock in self.shocks:
             if shock.name == "funding_cut" and self.lasts(shock):
                 p = p.updated({"stocks.funding": p.stocks.funding * (1 - shock.strength)})
+            if shock.name == "upkeep_decay" and self.lasts(shock):
+                left = (1 - shock.strength) ** ((self.tick - shock.start + 1) / 12)
+                p = p.updated({"stocks.upkeep": p.stocks.upkeep * left})
         return p
 
     def lasts(self, shock):
@@ -697,11 +712,8 @@ class Community:
                     r.value, r.corrupted = r.value + 2 + 0.5 * float(z), True
         if not begins:
             return
-        if shock.name == "repository_outage":
-            self.take_down(shock, self.repositories, self.repository_loads(), self.held())
-        elif shock.name == "model_withdrawal":
-            lineage = [None if t.model is None else t.model.encoder.lineage for t in self.trainers]
-            self.take_down(shock, self.model_nodes, self.model_loads(), lineage)
+        if shock.name in ("repository_outage", "model_withdrawal", "host_outage", "model_freeze", "licence_end"):
+            self.hit(shock)
         elif shock.name == "functional_revision":
             self.revise(s)
         elif shock.name == "objective_shift":
@@ -710,23 +722,6 @@ class Community:
             for r in self.records:
                 if self.of_record("shock.retraction_wave", r.key) < s:
                     r.alive = False
-
-    def take_down(self, shock, nodes, loads, likeness):
-        n = len(nodes)
-        clocks = self.lines("exponential", f"shock.{shock.name}", n)
-        named = shock.target not in ("random", "largest", "correlated")
-        if named:
-            order = [shock.target]
-        elif shock.target == "random":
-            order = sorted(range(n), key=lambda i: clocks[i])
-        elif shock.target == "largest":
-            order = sorted(range(n), key=lambda i: (-loads[i], clocks[i]))
-        else:
-            first = min(range(n), key=lambda i: clocks[i])
-            distance = [abs(likeness[i] - likeness[first]) for i in range(n)]
-            order = sorted(range(n), key=lambda i: (distance[i], clocks[i]))
-        for i in order[: 1 if named else max(1, round(shock.strength * n))]:
-            nodes[i].down, nodes[i].until = True, math.inf if shock.end is None else shock.end
 
     def revise(self, s):
         """Replace a share of the simulation bias, shuffled within families."""
@@ -828,7 +823,8 @@ class Community:
             q.attention -= q.judged
         self.wear(self.repositories, self.repository_loads())
         self.wear(self.model_nodes, self.model_loads())
-        for kind, nodes in (("repository", self.repositories), ("model", self.model_nodes)):
+        kinds = ("repository", self.repositories), ("model", self.model_nodes), ("host", self.host_nodes)
+        for kind, nodes in kinds:
             if nodes and (p.stocks.hazard > 0 or any(n.down for n in nodes)):
                 self.outages(kind, nodes)
 
@@ -1181,7 +1177,7 @@ class Community:
         if not trainers:
             return
         weights = [
-            (h + 1) ** self.p.infrastructure.preference if not node.down else 0.0
+            (h + 1) ** self.p.infrastructure.preference if not node.down and node.closing is None else 0.0
             for h, node in zip(self.held(), self.repositories, strict=True)
         ]
         clocks = self.lines("exponential", "trainer.repository", (len(self.trainers), self.R))
@@ -1190,6 +1186,8 @@ class Community:
             t.sources = choose_links(kept, clocks[t.slot], weights, self.p.infrastructure.providers)
 
     def abstract(self):
+        self.search()
+        self.release()
         tau, M = self.p.trainers.retrain_interval, len(self.trainers)
         due = [t for t in self.trainers if self.tick == 0 or (self.tick + t.slot * tau // M) % tau == 0]
         if not due:
@@ -1223,7 +1221,8 @@ class Community:
         scale = min(t.scale, p.trainers.scale_cap)
         if p.stocks.compute > 0:
             scale = max(min(scale, t.compute), 1 / 64)
-        if len(working) < max(1, p.infrastructure.need) or self.model_nodes[t.slot].down:
+        node = self.model_nodes[t.slot]
+        if len(working) < max(1, p.infrastructure.need) or node.down or node.frozen:
             return
         sample = self.sample(working, scale)
         if not sample:
@@ -1239,28 +1238,41 @@ class Community:
             self.choose_width(encoder, number, own)
             last = t.models[number].head if number in t.models else None
             model = self.train(encoder, number, own, scale, panel, last)
-            model.errors = t.models[number].errors if number in t.models else []
             model.diagnosis = self.diagnose(model, panel, own, scale)
             model.tradeoff = model.diagnosis["tradeoff"]
             model.diagnosis["tradeoff_measured"] = self.measured_tradeoff(t, model, panel, working, scale)
-            self.curve.append((number, math.log(len(own)), math.log(self.centred(model)[0])))
             fresh.append(model)
-        t.model = fresh[0]
-        feasibility = self.learn_feasibility(t, working)
+        feasibility = self.learn_feasibility(t, fresh[0].features, working)
         for model in fresh:
-            model.feasibility, model.feasibility_features = feasibility, t.model.features
-        t.models |= {model.property: model for model in fresh}
+            model.feasibility, model.feasibility_features = feasibility, fresh[0].features
+        if self.tick > 0 and p.trainers.training_time > 0:
+            t.in_training.append((self.tick + p.trainers.training_time, fresh))
+        else:
+            self.publish(t, fresh)
+
+    def publish(self, t, fresh):
+        """What a trainer has trained becomes what others see."""
+        t.model = fresh[0]
+        for model in fresh:
+            old = t.models.get(model.property)
+            model.errors = [] if old is None else old.errors
+            self.curve.append((model.property, math.log(len(model.sample)), math.log(self.centred(model)[0])))
+            t.models[model.property] = model
+        self.respond(t, fresh[0])
+
+    def respond(self, t, model):
+        p = self.p
         if not p.trainers.response_ral:
             return
         if p.trainers.measured_response:
-            measured = t.model.diagnosis["tradeoff_measured"]
+            measured = model.diagnosis["tradeoff_measured"]
             t.direction = -t.direction if measured < t.last_tradeoff else t.direction
             t.last_tradeoff = measured
         else:
-            t.direction = np.sign(t.model.diagnosis["slope"])
+            t.direction = np.sign(model.diagnosis["slope"])
         t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
 
-    def learn_feasibility(self, t, working):
+    def learn_feasibility(self, t, features, working):
         """What a trainer learns about which materials can be made; None where nothing has failed."""
         trials = {}
         for r in self.records:
@@ -1270,7 +1282,7 @@ class Community:
         if self.p.planners.feasibility_weight == 0 or all(r.origin != FAILED for r in trials):
             return None
         shown = [self.ambient(r.material, self.gauge("record.gauge.1", r.key)) for r in trials]
-        phis = [t.model.features.first(x, FEATURES_OF_FEASIBILITY) for x in shown]
+        phis = [features.first(x, FEATURES_OF_FEASIBILITY) for x in shown]
         families = [int(self.space.family_keys[r.family]) for r in trials]
         past = sorted((m for m in t.models.values() if m.feasibility is not None), key=lambda m: m.trained)
         last = past[-1].feasibility if past else None
@@ -1299,7 +1311,11 @@ class Community:
         existing = int(self.top.sum()) - len(self.known)
         overlap = self.overlap()
         found = len(self.by_planners & set(self.found))
+        use = [(q, self.model_of(q, self.tick - 1)) for q in self.planners]
+        ages = [self.tick - self.trainers[m].models[q.property].trained for q, m in use if m is not None]
         return {
+            "labs_learning": sum(m is None and self.learns(q) for q, m in use) / len(use) if use else math.nan,
+            "model_age": sum(ages) / len(ages) if ages else math.nan,
             "rmse_centred": errors[0],
             "rmse_centred_niche": errors[1],
             "found_by_planners": found,
@@ -1687,11 +1703,12 @@ class Community:
 
     def steer(self):
         self.adopt()
+        self.adapt()
         self.experiment()
 
     def adopt(self):
         p = self.p.planners
-        served, n = ([of(t) for t in range(self.T)] for of in (self.served, self.adopters))
+        served, n = ([of(t) for t in range(self.T)] for of in (self.staying, self.adopters))
         review = self.lines("uniform", "planner.reconsider", (len(self.planners), 1))
         clocks = self.lines("exponential", "planner.adopt", (len(self.planners), len(self.trainers)))
         links = self.p.infrastructure.providers
@@ -1701,19 +1718,21 @@ class Community:
             options, popular = served[q.property], n[q.property]
             if q in waiting or not options:
                 continue
-            has = [m for m in q.models if m is not None]
+            before = [m for m in q.models if m is not None]
+            has = [m for m in before if not self.ends(m)]
             if review[q.slot, 0] < p.adoption_rate:
                 kept = []
-            elif q.models[0] is None or (len(has) < links and len(options) > len(has)):
+            elif q.models[0] is None or has != before or (len(has) < links and len(options) > len(has)):
                 kept = has
             else:
                 continue
             if p.adoption == "utility":
                 taste, utility = self.utility(q, popular)
-                best = sorted((m for m in options if m not in kept), key=lambda m: (-utility[m], m != taste))
-                q.models = (kept + best + [None] * links)[:links]
+                best = sorted(options, key=lambda m: (-utility[m], m != taste))
+                q.models = (best + [None] * links)[:links]
             else:
                 q.models = choose_links(kept, clocks[q.slot], self.adoption_weights(q, options, popular), links)
+            self.learn_to_use(q, before)
 
     def utility(self, q, n):
         p = self.p.planners
@@ -1721,7 +1740,8 @@ class Community:
         kind = math.floor(self.lines("uniform", "planner.type", len(self.planners), 0)[q.slot] * types)
         gap = p.utility_gaps[kind] if p.utility_gaps else 0.0
         return kind, [
-            round((gap if m == kind else 0.0) + p.utility_returns * n[m], 9) for m in range(len(self.trainers))
+            round(((gap if m == kind else 0.0) + p.utility_returns * n[m]) * self.foresight(q, m), 9)
+            for m in range(len(self.trainers))
         ]
 
     def adoption_weights(self, q, served, n):
@@ -1741,7 +1761,9 @@ class Community:
         mixed = [
             (1 - p.social) * t / sum(trust) + p.social * a / sum(popular) for t, a in zip(trust, popular, strict=True)
         ]
-        return [w * self.trust_in(q.property, m) if m in served else 0.0 for m, w in enumerate(mixed)]
+        return [
+            w * self.trust_in(q.property, m) * self.foresight(q, m) if m in served else 0.0 for m, w in enumerate(mixed)
+        ]
 
     def trust_in(self, number, m):
         """Weight of a served model by the A that it is seen to have."""
@@ -1751,12 +1773,16 @@ class Community:
     def best_known(self, number):
         return max([q.best_value for q in self.planners if q.property == number] + [0.0])
 
-    def log_weights(self, number, m):
-        """Log-weight of each family by a served model."""
+    def log_weights(self, number, m, adapter=None):
+        """Log-weight of each family by a served model, as a lab with an adapter sees it."""
         p, model = self.p, self.trainers[m].models[number]
         rule = p.planners.acquisition
         rule = "ucb" if rule in ("random", "thompson", "ranking") else rule
         mean, variance = model.panel_predictions()
+        if adapter is not None:
+            mean = mean + [
+                adapter.shift(phi, self.family_of[i]) for i, phi in zip(model.panel, model.panel_phi, strict=True)
+            ]
         if rule == "integrated_variance":
             values = model.channelled_falls(model.panel, model.panel_phi)
         else:
@@ -1785,12 +1811,15 @@ class Community:
         eps = max(p.exploration, p.exploration_floor)
         families = [range(int(self.space.start[k]), int(self.space.start[k + 1])) for k in range(self.K)]
         all_untested = [[[i for i in rows if (t, i) not in self.tested] for rows in families] for t in range(self.T)]
-        weights = {pair: self.log_weights(*pair) for pair in self.served_pairs()}
+        weights = {}
         for q in self.planners:
             if not q.budget:
                 continue
             m, untested, best = self.model_of(q), all_untested[q.property], self.best_known(q.property)
-            steering = None if m is None else weights[q.property, m]
+            seen = (q.property, m, None if q.adapter is None else q.slot)
+            if m is not None and seen not in weights:
+                weights[seen] = self.log_weights(q.property, m, q.adapter)
+            steering = weights.get(seen)
             f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, steering)
             if not p.repeats:
                 f = [a if untested[k] else 0.0 for k, a in enumerate(f)]
@@ -1934,7 +1963,7 @@ class Community:
         p, rule = self.p.planners, self.p.planners.acquisition
         if m is None:
             mean, variance, phis = np.zeros(len(candidates)), np.ones(len(candidates)), [None] * len(candidates)
-            scores = -np.arange(len(candidates), dtype=float)
+            scores, shifts = -np.arange(len(candidates), dtype=float), np.zeros(len(candidates))
         else:
             model = self.trainers[m].models[q.property]
             shape = (len(self.planners), len(candidates), self.view_numbers)
@@ -1944,6 +1973,8 @@ class Community:
             phis = [model.features(x) for x in rows]
             pairs = [model.predict(i, phi) for i, phi in zip(candidates, phis, strict=True)]
             mean, variance = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+            shifts = np.array([0.0 if q.adapter is None else q.adapter.shift(phi, k) for phi in phis])
+            mean = mean + shifts
             if rule == "random":
                 scores = -np.arange(len(candidates), dtype=float)
             elif rule == "integrated_variance":
@@ -1961,7 +1992,7 @@ class Community:
             proxy = self.proxy[q.property][candidates].astype(float)
             scores = (1 - p.proxy) * standardised(scores) + p.proxy * standardised(proxy)
         c = int(np.argmax(scores[:afford]))
-        return Experiment(q, j, k, candidates[c], m, mean[c], variance[c], phis[c])
+        return Experiment(q, j, k, candidates[c], m, mean[c], variance[c], phis[c], shifts[c])
 
     def posterior_sample(self, q, j, model, mean, phis):
         phi = np.array(phis)
@@ -1995,6 +2026,7 @@ class Community:
             q.misses = {m: h * p.planners.memory for m, h in q.misses.items()}
         for r in self.results:
             self.keep_track(r)
+            self.keep_result(r)
         for r in self.results:
             if r.published:
                 number = r.planner.property
@@ -2073,9 +2105,9 @@ class Community:
         told = [r for r in self.results if (r.planner.property, r.model) == (number, m) and r.made and r.published]
         if not told:
             return
-        model.errors = (model.errors + [abs(r.predicted - r.value) for r in told])[-RECENT:]
+        model.errors = (model.errors + [abs(r.predicted - r.shift - r.value) for r in told])[-RECENT:]
         if c > 0:
-            residuals = np.array([r.value - r.predicted for r in told])
+            residuals = np.array([r.value - (r.predicted - r.shift) for r in told])
             variances = np.array([r.variance + model.head.noise for r in told])
             model.head.tune(np.array([r.phi for r in told]), residuals, variances, c)
 

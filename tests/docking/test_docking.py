@@ -20,6 +20,7 @@ from mpbf_abm.model.feasibility import basis
 from mpbf_abm.model.homogenisation import homogenisation
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.links import NEVER
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.streams import Streams
@@ -105,6 +106,54 @@ def compare(ours: Community, eco: Ecosystem) -> None:
     equal("repository health", tick, [n.health for n in ours.repositories], world.health_repositories, **CLOSE)
     if ours.trainers:
         compare_models(ours, eco, tick)
+        compare_frictions(ours, eco, tick)
+
+
+def compare_frictions(ours: Community, eco: Ecosystem, tick: int) -> None:
+    """Compare hosts, ends, what trainers look for and train, what labs learn, and adapters by what they add."""
+    world, infrastructure = eco.world, eco.world.infrastructure
+    models, served = ours.model_nodes, [ours.answers(t.slot) for t in ours.trainers]
+    equal("served", tick, served, infrastructure.working_models())
+    equal("frozen", tick, [n.frozen for n in models], infrastructure.frozen)
+    if ours.host_nodes:
+        equal("silent hosts", tick, [n.down for n in ours.host_nodes], infrastructure.down_hosts)
+        equal("open weights", tick, [n.open for n in models], infrastructure.open_weights)
+    for nodes, closing in (
+        (ours.repositories, infrastructure.closing_repositories),
+        (models, infrastructure.closing_models),
+    ):
+        equal("ends", tick, [NEVER if n.closing is None else n.closing for n in nodes], closing)
+    equal("looking", tick, [-1 if t.looking is None else t.looking for t in ours.trainers], infrastructure.searching)
+    theirs = sorted((due, trainer, sorted(fresh)) for due, trainer, fresh in world.training)
+    mine = [(due, t.slot, sorted(m.property for m in fresh)) for t in ours.trainers for due, fresh in t.in_training]
+    assert sorted(mine) == theirs
+    occurred = {
+        "hosts": [n.down for n in ours.host_nodes],
+        "open": [n.open and (n.down or ours.host_nodes[ours.host(m)].down) for m, n in enumerate(models)],
+        "frozen": infrastructure.frozen,
+        "revoked": infrastructure.revoked,
+        "announced": [n.closing is not None and n.closing > tick for n in ours.repositories + models],
+        "looking": infrastructure.searching >= 0,
+        "in training": len(theirs) > 0,
+        "unready": infrastructure.unready,
+        "idle": [m is None and ours.learns(q) for q in ours.planners for m in [ours.model_of(q, tick)]],
+        "few": [a.model is not None and len(a.material) < len(a.weights) for a in world.adapters.values()],
+        "many": [a.model is not None and len(a.material) >= len(a.weights) for a in world.adapters.values()],
+    }
+    ours.met |= {name for name, cases in occurred.items() if np.any(cases)}
+    if not ours.planners:
+        return
+    use = [-1 if (m := ours.model_of(q, tick)) is None else q.property * len(models) + m for q in ours.planners]
+    equal("model in use", tick, use, world.model_in_use())
+    for q in ours.planners:
+        adapter = world.adapters.get(q.slot)
+        assert (q.adapter is None) == (adapter is None)
+        if adapter is not None:
+            kept = q.adapter.results[-ours.p.planners.adapter_records :]
+            assert q.adapter.lineage == adapter.lineage
+            equal("own results", tick, [r.material for r in kept], adapter.material)
+            weights = np.zeros(0) if q.adapter.weights is None else q.adapter.weights
+            equal("weights of an adapter", tick, weights, adapter.weights, **LEARNED)
 
 
 def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
@@ -507,6 +556,83 @@ RIVALS = {
 def test_rivals(seed: int, changes: dict[str, Any]) -> None:
     ours = dock(Parameters.preset("single-default").updated({**LEARNING, **RIVALS, **changes}), seed, 8, alike=True)
     assert any(q.claims % 1 for q in ours.planners)
+
+
+FRICTIONS = {
+    "trainers.count": 4,
+    "trainers.reuse": 0.4,
+    "trainers.retrain_interval": 3,
+    "infrastructure.providers": 2,
+    "planners.adoption_rate": 0.4,
+}
+LOST = [
+    Shock("repository_outage", start=2, strength=0.5, target="largest"),
+    Shock("model_withdrawal", start=4, target=1),
+    Shock("model_freeze", start=3, end=5, strength=0.3, target="largest"),
+    Shock("repository_outage", start=5, end=8, target="largest", strength=0.4),
+    Shock("upkeep_decay", start=1, end=9, strength=0.9),
+]
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "shocks", "met"),
+    [
+        # Hosts, some with open weights, and labs that learn to use models and adapt them.
+        (
+            1,
+            {"infrastructure.service": "host", "infrastructure.hosts": 3, "infrastructure.open_weights": 0.4}
+            | {"planners.adapter_records": 5, "planners.switching_time": 2, "planners.discount": 0.8}
+            | {"planners.acquisition": "ei", "stocks.hazard": 0.1, "infrastructure.search_time": 1},
+            [
+                Shock("host_outage", start=3, end=5, strength=0.5, target="largest"),
+                Shock("licence_end", start=6, strength=0.5),
+                Shock("host_outage", start=7, target=0),
+                Shock("model_freeze", start=4, strength=0.2),
+            ],
+            {"hosts", "open", "frozen", "revoked", "few", "unready", "idle"},
+        ),
+        # Ends that are announced, with records that move; models that take their time.
+        (
+            2,
+            {"infrastructure.notice": 2, "infrastructure.migration": 0.6, "infrastructure.search_time": 1}
+            | {"trainers.training_time": 2, "infrastructure.openness": 0.2, "infrastructure.providers": 1}
+            | {"planners.adapter_records": 40, "planners.adapter_features": "family", "stocks.wear": 0.1}
+            | {"trainers.response_ral": 0.5, "stocks.upkeep": 0.05, "founding.structures": 30}
+            | OBSERVED
+            | {"trainers.corpus": "reachable", "planners.acquisition": "ucb"},
+            LOST,
+            {"announced", "moved", "looking", "in training", "few", "many"},
+        ),
+        # Several properties, labels that add to a simulation, and a change of what is sought while models are trained.
+        (
+            3,
+            SEVERAL
+            | {"trainers.training_time": 4, "planners.adapter_records": 8, "trainers.delta_learning": True}
+            | {"planners.acquisition": "thompson", "planners.switching_time": 1, "infrastructure.search_time": 0},
+            [
+                Shock("objective_shift", start=5, strength=0.5),
+                Shock("functional_revision", start=7, strength=0.5),
+                Shock("repository_outage", start=2, strength=0.8),
+            ],
+            {"looking", "in training", "few", "unready"},
+        ),
+        # Labs that weigh what switching costs by the utility of models.
+        (
+            4,
+            {"planners.adoption": "utility", "planners.utility_gaps": (0.5, 0.2), "planners.utility_returns": 0.1}
+            | {"planners.discount": 0.9, "planners.switching_time": 3, "infrastructure.notice": 1}
+            | {"planners.adapter_records": 3, "planners.source": "inverse", "trainers.head": "mean"},
+            [
+                Shock("model_withdrawal", start=3, strength=0.2, target="largest"),
+                Shock("model_withdrawal", start=5, target=0),
+            ],
+            {"announced", "many", "idle"},
+        ),
+    ],
+)
+def test_frictions(seed: int, changes: dict[str, Any], shocks: list[Shock], met: set[str]) -> None:
+    p = Parameters.preset("single-default").updated({**LEARNING, **FRICTIONS, **changes})
+    assert met <= dock(p, seed, 9, shocks=shocks).met
 
 
 POLICY_GROUPS = [
