@@ -32,6 +32,7 @@ BEFORE = "8fde476"  # moves on where the model is changed on purpose
 GONE = {"agents.isolated"}  # columns that have left the model
 RENAMED: dict[str, str] = {}  # columns: name at that commit -> name now
 NEW = {"gaussian_process_ard", "integrated_variance", "mixture"}  # choices that have come since
+NEW_SHOCKS = {"host_outage", "model_freeze", "licence_end", "upkeep_decay"}
 
 NEW_OUTCOMES = {  # indicators that have come since
     "rmse_centred",
@@ -46,6 +47,16 @@ NEW_OUTCOMES = {  # indicators that have come since
     "error_shared_corpus",
     "error_shared_encoder",
     "error_intrinsic",
+    "labs_learning",
+    "model_age",
+    "unique_share",
+    "unique_share_largest",
+    "one_place_share",
+    "sole_share",
+    "families_revealed",
+    "heaps_revealed",
+    "heaps_first",
+    "heaps_second",
 }
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from mpbf_abm import Ecosystem, Parameters, Policy, Shock, simulate
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import POLICIES, Lever, in_force, parse_event
-from mpbf_abm.model.shocks import SHOCKS, hit_nodes, missing_nodes, outage_end
+from mpbf_abm.model.shocks import SHOCKS, hit_nodes, missing_nodes
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
@@ -111,8 +111,8 @@ def test_a_shock_lasts_one_tick_or_until_its_end() -> None:
 
 
 def test_an_outage_without_end_is_never_repaired() -> None:
-    assert outage_end(Shock("repository_outage", end=9)) == 9
-    assert outage_end(Shock("repository_outage")) > 10**9
+    shocks = [Shock("repository_outage", start=1, end=2, target=0), Shock("repository_outage", start=1, target=1)]
+    assert run(4, shocks=shocks, **{"stocks.repair": 1.0}).commons.down.tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_target_is_one_of_the_ways_or_a_number(target: Any) -> None:
 
 def test_a_number_is_one_node_of_those_that_there_are() -> None:
     for fields, told in (
-        ({"kind": "poisoning"}, "target = 3: hits no nodes, only repository_outage and model_withdrawal do"),
+        ({"kind": "poisoning"}, "target = 3: hits no nodes, only repository_outage, model_withdrawal, .* do"),
         ({"kind": "repository_outage", "strength": 0.5}, "target = 3 is one node; it cannot have a strength"),
     ):
         with pytest.raises(ConfigurationError, match=told) as caught:
@@ -441,12 +441,13 @@ def history(world: Any, before: int) -> tuple[bytes, ...]:
 @pytest.mark.parametrize(("kind", "name"), EVENTS)
 def test_every_kind_runs_and_changes_nothing_before_its_start(kind: Any, name: str) -> None:
     event = kind(name, start=5, end=8)
-    arm = run(8, **{"policies" if kind is Policy else "shocks": [event]})
-    same = run(5)
+    changes = {"infrastructure.service": "host"} if name == "host_outage" else {}
+    arm = run(8, **{"policies" if kind is Policy else "shocks": [event]}, **changes)
+    same = run(5, **changes)
     assert arm.tick == 8
     if name not in ("poisoning", "retraction_wave"):
         assert history(arm, 5) == history(same, 5)
-    early = run(5, **{"policies" if kind is Policy else "shocks": [event]})
+    early = run(5, **{"policies" if kind is Policy else "shocks": [event]}, **changes)
     assert history(early, 5) == history(same, 5)
     assert early.p is early.base
 

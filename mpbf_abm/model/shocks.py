@@ -101,7 +101,7 @@ class Shock(Event):
         one, place = isinstance(self.target, int), f"{self.label}: target = {self.target}"
         strong = f"{place} is one node; it cannot have a strength (a share of nodes) as well"
         return super()._conflicts() + lines_where(
-            (one and self.name not in NODES, f"{place}: hits no nodes, only {' and '.join(NODES)} do"),
+            (one and self.name not in NODES, f"{place}: hits no nodes, only {', '.join(NODES)} do"),
             (one and self.strength is not None, strong),
         )
 
@@ -133,10 +133,12 @@ class Shock(Event):
 
 
 def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
-    """Faults of shocks aimed at a number that no node of a community with these parameters has."""
+    """Faults of shocks aimed at hosts, or at a number, that a community with these parameters does not have."""
     faults = []
     for shock in shocks:
-        if isinstance(shock.target, int) and shock.target >= (count := parameters.value(NODES[shock.name])):
+        if shock.name == "host_outage" and parameters.infrastructure.service != "host":
+            faults.append(f"{shock.label}: there are no hosts; they serve models with infrastructure.service = host")
+        elif isinstance(shock.target, int) and shock.target >= (count := parameters.value(NODES[shock.name])):
             allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
             faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({NODES[shock.name]} = {count})")
     return faults
