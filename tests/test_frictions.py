@@ -37,7 +37,8 @@ def after(ticks: int, changes: dict[str, Any], *shocks: Shock) -> Any:
 @pytest.mark.parametrize("experiments", [1.0, 14.0], ids=["fewer results than features", "more"])
 def test_an_adapter_is_the_dense_regression_on_what_its_model_misses(experiments: float) -> None:
     # A correction of 0 leaves the head that the weights were fitted to.
-    world = after(4, ADAPTING | {"planners.experiments": experiments, "coupling.correction": 0.0})
+    many = {"planners.experiments": experiments, "planners.adapter_records": 200}
+    world = after(4, many | {"coupling.correction": 0.0})
     sizes, s = [], world.p.planners.adapter_sd
     made = (
         0

@@ -59,6 +59,13 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "commons.concentration": {"commons.discount": 0.1, "founding.records": 10},
     "commons.discount": {"commons.concentration": 0.5, "founding.records": 10},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
+    "infrastructure.search_time": {"stocks.hazard": 0.3, "infrastructure.providers": 1, "infrastructure.rewiring": 0.0},
+    "infrastructure.service": {"stocks.hazard": 0.3},
+    "infrastructure.hosts": {"stocks.hazard": 0.3, "infrastructure.service": "host"},
+    "infrastructure.open_weights": {"stocks.hazard": 0.3, "infrastructure.service": "host"},
+    "planners.discount": {"planners.switching_time": 3},
+    "planners.adapter_features": {"planners.adapter_records": 20},
+    "planners.adapter_sd": {"planners.adapter_records": 20},
 }
 
 # Values to move to where a small step within the bounds would not do.
@@ -110,6 +117,8 @@ VALUES: dict[str, Any] = {
     "planners.social": 1.0,
     "coupling.pseudo_anchor": "property",
     "planners.kappa": 10.0,
+    "infrastructure.service": "host",
+    "planners.adapter_features": "family",
 }
 ROWS = {row["path"]: row for row in schema()}
 
@@ -139,7 +148,7 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
     policies = [Policy("coverage_mandate", start=2, strength=0.3)]
     if levers:
         policies.append(Policy("own", set=dict(levers), start=1))
-    shocks = [Shock("poisoning", start=3, strength=0.2)]
+    shocks = [Shock("poisoning", start=3, strength=0.2), Shock("repository_outage", start=4, target=2)]
     p = Parameters.preset("single-default").updated(
         {current(path): value for path, value in (BASE | dict(changes)).items()}
     )
