@@ -10,6 +10,7 @@ from lean import LEAN
 
 from mpbf_abm import Shock
 from mpbf_abm.cli import main
+from mpbf_abm.measures.keystones import standing
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.links import NONE, Infrastructure
@@ -145,6 +146,18 @@ def test_a_host_outage_silences_exactly_its_models_and_open_weights_keep_a_withd
         world = after(3, HOSTED | {"infrastructure.open_weights": open_weights}, *shocks)
         # Without data models are served as they are.
         assert world.infrastructure.working_models().tolist() == [served, True, True]
+
+
+def test_hosts_are_nodes_of_the_graph_and_tables_and_keystones_are_as_without() -> None:
+    world = after(2, HOSTED | {"trainers.count": 5}, Shock("host_outage", start=1, end=9, target=1))
+    graph, plain = world.infrastructure.graph(), after(2, {"trainers.count": 5})
+    assert [graph.nodes["host", i]["works"] for i in range(3)] == [True, False, True]
+    assert list(graph.successors(("host", 1))) == [("model", 1), ("model", 4)]
+    assert graph.edges[("host", 1), ("model", 4)]["relation"] == "serves"
+    for ours, theirs in zip(world.infrastructure.tables(), plain.infrastructure.tables(), strict=True):
+        assert [*ours] == [*theirs]
+        assert len(ours) == len(theirs)
+    assert len(standing(world, "model")) == 5
 
 
 def test_who_drops_a_model_that_it_was_learning_to_use_does_not_learn_it() -> None:

@@ -103,7 +103,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
         )
     if world.specialisation is not None:
         share = share * world.specialisation[curators.repository]
-        share /= share.sum(axis=1, keepdims=True)
+        share /= np.maximum(share.sum(axis=1, keepdims=True), np.finfo(float).tiny)  # 0 before any family is revealed
     for row, rule in world.own("curators").items():
         share[row] = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
     return share

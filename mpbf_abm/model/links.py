@@ -181,7 +181,11 @@ class Infrastructure:
         self.until_hosts[nodes] = np.maximum(self.until_hosts[nodes], until)
 
     def graph(self) -> nx.DiGraph[tuple[str, int]]:
-        """Return the infrastructure as a directed networkx graph, edges from provider to user."""
+        """Return the infrastructure as a directed networkx graph, edges from provider to user.
+
+        Nodes are (kind, row) of repositories, models and labs, and of hosts where these serve models. The relation of
+        an edge is provides (data to a model, a model to a lab), deposits (a lab's results) or serves (a host).
+        """
         import networkx as nx
 
         g: nx.DiGraph[tuple[str, int]] = nx.DiGraph()
@@ -201,15 +205,20 @@ class Infrastructure:
         g.add_edges_from(
             (("lab", i), ("repository", int(j)), {"relation": "deposits"}) for i, j in enumerate(self.lab_repository)
         )
+        if (self.host >= 0).any():
+            g.add_nodes_from((("host", i), {"kind": "host", "works": not d}) for i, d in enumerate(self.down_hosts))
+            g.add_edges_from((("host", int(j)), ("model", i), {"relation": "serves"}) for i, j in enumerate(self.host))
         return g
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is."""
+        """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is, without hosts."""
         import pandas as pd
 
         graph = self.graph()
         load = {"repository": self.repository_load(), "model": self.model_load(), "lab": np.ones(len(self.lab_models))}
-        nodes = [(kind, i, float(load[kind][i]), works) for (kind, i), works in graph.nodes(data="works")]
+        nodes = [
+            (kind, i, float(load[kind][i]), works) for (kind, i), works in graph.nodes(data="works") if kind in load
+        ]
         links = [(*u, *v) for u, v, data in graph.edges(data=True) if data["relation"] == "provides"]
         return (
             pd.DataFrame(nodes, columns=["kind", "id", "load", "works"]),

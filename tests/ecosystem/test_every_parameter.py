@@ -179,6 +179,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "trainers.records": {"trainers.records": 30},
     "infrastructure.preference": {"infrastructure.preference": 6.0},
     "stocks.hazard": {"stocks.hazard": 0.9},
+    "modalities.simulated_focus": {"modalities.simulated_focus": 5.0},
     "curators.coverage_seeking": {"curators.coverage_seeking": 1.0},
 }
 FIRST: dict[str, dict[str, Any]] = {
