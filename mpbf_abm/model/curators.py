@@ -124,7 +124,8 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     share = curated(world, share, types)
     family = np.array([choose_families(world, j, share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
-    material = curated_materials(world, types, family, space.member(family, u[..., 0]), u[..., 0])
+    drawn = np.where(family >= 0, space.member(family, u[..., 0]), -1)
+    material = curated_materials(world, types, family, drawn, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     modality[types == ENUMERATOR] = CRYSTAL_GRAPHS
     cost = modalities.costs(p.measured_cost)[modality]

@@ -152,13 +152,14 @@ def new(
 ) -> Int:
     """Draw materials again until they are not taken, `ATTEMPTS` times at most, then take the next free one (n,).
 
-    Where all materials of a family are taken, the last draw stands. Draws made together do not see each other.
+    Where all materials of a family are taken, or there is no family (-1), the last draw stands. Draws made together do
+    not see each other.
     """
     for attempt in range(ATTEMPTS):
-        if not (again := taken(material)).any():
+        if not (again := (family >= 0) & taken(material)).any():
             return material
         material = np.where(again, space.member(family, redraw(attempt)), material)
-    for i in np.flatnonzero(taken(material)):
+    for i in np.flatnonzero((family >= 0) & taken(material)):
         members = np.arange(*space.start[family[i] : family[i] + 2])
         if len(free := members[~taken(members)]):
             material[i] = free[np.searchsorted(free, material[i]) % len(free)]

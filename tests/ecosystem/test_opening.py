@@ -70,6 +70,12 @@ def test_the_first_choice_of_all_founds_a_family() -> None:
     assert rate(0.0, 0.5, 0, 0.0) == rate(0.0, 0.5, 3, 0.0) == 1.0
 
 
+def test_curators_whose_repository_has_no_weight_for_what_is_known_choose_no_family() -> None:
+    unlike = {"infrastructure.specialisation": 100.0, "infrastructure.enumerators": 3, "founding.records": 0}
+    run = simulate(OPEN.updated(unlike | {"trainers.count": 0, "curators.coverage_seeking": 0.3}), seed=2, ticks=3)
+    assert run.series.families_revealed.iloc[-1] >= 1
+
+
 def test_every_family_is_open_from_the_start_without_concentration_and_discount() -> None:
     run = simulate(LEAN, seed=1, ticks=1)
     assert run.series.families_revealed[0] == 4
