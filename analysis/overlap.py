@@ -31,7 +31,7 @@ COMMUNITY = {
     "infrastructure.known": 2,
     "infrastructure.sizes": (4.0, 14.0, 2.0, 2.0),
     "infrastructure.specialisation": 1.0,
-    "infrastructure.preference": 0.5,
+    "infrastructure.preference": 1.0,
     "founding.records": 6_000,
     "founding.concentration": 1.3,
 }
