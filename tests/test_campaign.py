@@ -212,9 +212,9 @@ def test_campaigns_go_on_from_what_a_folder_holds(tmp_path: Path) -> None:
 
 def test_faults_are_told_all_at_once() -> None:
     with pytest.raises(ConfigurationError) as error:
-        run_campaign(pool(30), "gredy", budget=40, batch=0, kappa=-1, noise=-0.1, kernel="fix")
+        run_campaign(pool(30), "gredy", budget=40, batch=0, kappa=-11, noise=-0.1, kernel="fix")
     told = "\n".join(error.value.faults)
-    for part in ("did you mean 'greedy'", "budget = 40: must be 6 to 30", "batch = 0", "kappa = -1", "noise = -0.1"):
+    for part in ("did you mean 'greedy'", "budget = 40: must be 6 to 30", "batch = 0", "kappa = -11", "noise = -0.1"):
         assert part in told
     assert "kernel = 'fix': must be learned or fixed" in told
     with pytest.raises(ConfigurationError, match="founding = 30: must be 1 to 29"):

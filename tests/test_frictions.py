@@ -111,7 +111,7 @@ def test_a_frozen_model_ages() -> None:
     ages = [
         observe(after(7, {}, *shocks))["model_age"] for shocks in ((), [Shock("model_freeze", start=1, strength=1)])
     ]
-    assert ages[0] < ages[1] == 7
+    assert ages[0] < ages[1] == 6
 
 
 def test_a_search_of_no_time_is_rewiring_of_all_links_for_trainers_without_a_source() -> None:

@@ -122,8 +122,8 @@ def test_faulty_rows_are_refused_or_dropped(mpbf):
         (["pool.csv", "--objective=goal", "--objective=heat"], ["--objective: 2 are given; a campaign seeks one"]),
         (["pool.csv", "--objective=gaol"], ["did you mean 'goal'"]),
         (
-            ["pool.csv", *QUICK, "--acquisition=best", "--budget=99", "--batch=0", "--kappa=-1"],
-            ["unknown rule 'best'", "--budget = 99: must be 6 to 60", "--batch = 0", "--kappa = -1"],
+            ["pool.csv", *QUICK, "--acquisition=best", "--budget=99", "--batch=0", "--kappa=-11"],
+            ["unknown rule 'best'", "--budget = 99: must be 6 to 60", "--batch = 0", "--kappa = -11"],
         ),
         (["pool.csv", *QUICK, "--seeds=0", "--jobs=0", "--top=2"], ["--seeds = 0", "--jobs = 0", "--top = 2"]),
         (["pool.csv", *QUICK, "--budget=many", "--kappa=nan"], ["--budget = 'many'", "--kappa = 'nan'"]),

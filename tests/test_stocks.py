@@ -277,6 +277,7 @@ def hazard_world(tick: int, health: float, **stocks: float) -> Any:
             until_repositories=until,
             down_models=np.zeros(0, bool),
             until_models=np.zeros(0, np.int64),
+            host=np.zeros(0, np.int64),
             working_repositories=lambda: ~down,
         ),
         commons=SimpleNamespace(notice=lambda: None),

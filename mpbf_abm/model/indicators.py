@@ -708,7 +708,7 @@ def infrastructure(world: World) -> dict[str, float]:
         "models_working": share_of(i.working_models() & world.registry.published()),
         "labs_working": share_of(i.working_labs()),
         "labs_learning": share_of(i.labs_learning()),
-        "model_age": average(world.tick - np.array([m.trained for m in models_of_labs(world)])),
+        "model_age": average(world.registry.tick - np.array([m.trained for m in models_of_labs(world)])),
         "health_repositories": average(world.health_repositories),
         "health_models": average(world.health_models),
         "attention": average(planners.attention),

@@ -120,8 +120,9 @@ class Infrastructure:
         return np.asarray((~self.down_models & served) | (hosted & self.open_weights))
 
     def leaving_models(self) -> Bool:
-        """Models whose end is announced and that labs cannot host themselves (M,)."""
-        return np.asarray((self.closing_models != NEVER) & ~((self.host >= 0) & self.open_weights))
+        """Models whose end is announced and still to come, and that labs cannot host themselves (M,)."""
+        hosted = (self.host >= 0) & self.open_weights
+        return np.asarray((self.closing_models != NEVER) & ~self.down_models & ~hosted)
 
     def fed(self) -> Bool:
         """Models with enough working repositories to be trained (M,)."""
@@ -452,6 +453,8 @@ class Registry(Generic[T]):
         Planners of each property that use a model now.
     adoptions : int (M,)
         Adoptions ever.
+    tick : int
+        Tick at which trainers acted last.
     """
 
     def __init__(self, count: int, properties: int = 1) -> None:
@@ -459,6 +462,7 @@ class Registry(Generic[T]):
         self.lineage: Int = np.arange(count)
         self.version, self.adoptions = np.zeros((2, count), np.int64)
         self.users = np.zeros((properties, count), np.int64)
+        self.tick = 0
 
     def publish(self, trainer: int, models: Mapping[int, T], lineage: int) -> None:
         """Replace a trainer's published models, by property; those of other properties stay."""

@@ -52,6 +52,7 @@ class ModelTrainer(CohortAgent):
 def abstract(world: World) -> None:
     """Retrain whoever is due: all at tick 0, then every interval, staggered."""
     interval, trainers = world.p.trainers.retrain_interval, world.trainers
+    world.registry.tick = world.tick
     offset = trainers.slots * interval // max(1, len(trainers))
     due = trainers.by_slot[((world.tick == 0) | ((world.tick + offset) % interval == 0))[trainers.by_slot]]
     if world.p.infrastructure.search_time >= 0:

@@ -1312,7 +1312,7 @@ class Community(Frictions):
         overlap = self.overlap()
         found = len(self.by_planners & set(self.found))
         use = [(q, self.model_of(q, self.tick - 1)) for q in self.planners]
-        ages = [self.tick - self.trainers[m].models[q.property].trained for q, m in use if m is not None]
+        ages = [self.tick - 1 - self.trainers[m].models[q.property].trained for q, m in use if m is not None]
         return {
             "labs_learning": sum(m is None and self.learns(q) for q, m in use) / len(use) if use else math.nan,
             "model_age": sum(ages) / len(ages) if ages else math.nan,

@@ -127,7 +127,8 @@ class Frictions:
 
     def ends(self, m):
         """Whether the end of a model is announced."""
-        return self.model_nodes[m].closing is not None
+        node = self.model_nodes[m]
+        return node.closing is not None and not node.down and not (self.host_nodes and node.open)
 
     def staying(self, number):
         """Served models whose end is not announced."""

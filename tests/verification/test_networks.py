@@ -25,7 +25,7 @@ def told(id, seed, changes=None):
 
 
 def test_every_row_is_here():
-    assert sorted(IDS, key=lambda id: int(id[1:])) == [f"F{i}" for i in range(1, 12)]
+    assert sorted(IDS, key=lambda id: int(id[1:])) == [f"F{i}" for i in range(1, 13)]
 
 
 @pytest.mark.nightly
