@@ -68,7 +68,7 @@ def test_an_adapter_of_no_prior_sd_vanishes() -> None:
 
 
 def test_a_lab_that_changes_lineage_loses_its_adapter_and_heads_do_not_depend_on_adapters() -> None:
-    eco = begin(ADAPTING, Shock("model_withdrawal", start=4, target=0))
+    eco = begin(ADAPTING | {"infrastructure.notice": 1}, Shock("model_withdrawal", start=4, target=0))
     for _ in range(4):
         eco.step()
     world = eco.world
