@@ -345,6 +345,11 @@ class CommonsParameters(Group):
     )
     discount: float = _p("alpha of the same chance, and taken from each family's records in attention", 0.0, 0, 0.99)
 
+    @property
+    def founds(self) -> bool:
+        """Whether choices found families, so that some lie dormant at first."""
+        return self.concentration > 0 or self.discount > 0
+
 
 class ModalityParameters(Group):
     """Kinds of data: how noisy a label is, whoever takes it."""

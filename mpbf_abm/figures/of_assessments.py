@@ -290,32 +290,23 @@ def _static(ax: Axes, tables: Frames) -> None:
 # --------------------------------------------------------------------------- insurance
 
 
-FOUND, COSTS = "found_by_planners_share", "cost in discoveries by planners, share"
-
-
 def insurance(report: Report) -> Figure:
     """Draw what each insurance saves of the cost of a loss, and the cost by channel."""
     fig, axes = style.figure("double", 118, 2, 2)
     panels: list[tuple[str, Panel]] = []
     for kind in KINDS:
         panels += [
-            (f"loss of the leading {kind}", partial(_insured, kind=kind)),
-            ("by channel", partial(_channels, kind=kind)),
+            (f"loss of the leading {kind}", partial(_by_name, table="insurances", names="arm", kind=kind)),
+            ("by channel", partial(_by_name, table="channels", names="channel", kind=kind)),
         ]
     _draw(axes, panels, report.tables)
     return fig
 
 
-def _insured(ax: Axes, tables: Frames, kind: str) -> None:
-    rows = pick(tables["insurances"], kind=kind, outcome=FOUND)
-    _bars(ax, rows["arm"], rows["cost"], rows["low"], rows["high"])
-    ax.set(xlabel=COSTS)
-
-
-def _channels(ax: Axes, tables: Frames, kind: str) -> None:
-    rows = pick(tables["channels"], kind=kind, outcome=FOUND)
-    _bars(ax, rows["channel"], rows["cost"], rows["low"], rows["high"])
-    ax.set(xlabel=COSTS)
+def _by_name(ax: Axes, tables: Frames, table: str, names: str, kind: str) -> None:
+    rows = pick(tables[table], kind=kind, outcome="found_by_planners_share")
+    _bars(ax, rows[names], rows["cost"], rows["low"], rows["high"])
+    ax.set(xlabel="cost in discoveries by planners, share")
 
 
 def _bars(ax: Axes, names: pd.Series, value: pd.Series, low: pd.Series, high: pd.Series) -> None:
@@ -353,7 +344,7 @@ def _arms(ax: Axes, tables: Frames, outcome: str) -> None:
     rows, least = pick(tables["value_of_data"], outcome=outcome), WORTH[outcome].smallest or 0.0
     ax.axvspan(-least, least, color=LIGHT, alpha=0.4, linewidth=0)
     _bars(ax, rows["arm"], rows["effect"], rows["low"], rows["high"])
-    ax.set(xlabel=f"effect ({UNITS.get(outcome, 'share')})")
+    ax.set(xlabel=f"effect ({UNITS[outcome]})")
 
 
 def _curve(ax: Axes, tables: Frames) -> None:

@@ -31,10 +31,8 @@ def announce(world: World, kind: str, nodes: Int) -> None:
 def close(world: World) -> None:
     """End what was announced for now: a share of what a repository holds moves on, the rest is lost with it."""
     infrastructure = world.infrastructure
-    ending = [
-        np.flatnonzero(c == world.tick) for c in (infrastructure.closing_repositories, infrastructure.closing_models)
-    ]
-    repositories, models = ending
+    repositories = np.flatnonzero(infrastructure.closing_repositories == world.tick)
+    models = np.flatnonzero(infrastructure.closing_models == world.tick)
     for repository in repositories.tolist():
         migrate(world, repository)
     infrastructure.fail_repositories(repositories, NEVER)
@@ -50,10 +48,10 @@ def migrate(world: World, repository: int) -> None:
     """
     share, commons, structures = world.p.infrastructure.migration, world.commons, world.structures
     R = commons.repositories
-    lasting = world.infrastructure.working_repositories() & (world.infrastructure.closing_repositories == NEVER)
-    if not share or not lasting.any():
+    staying = world.infrastructure.staying_repositories()
+    if not share or not staying.any():
         return
-    size = (commons.counts[:R].sum(axis=1) + 1.0) * lasting
+    size = (commons.counts[:R].sum(axis=1) + 1.0) * staying
     heir = int(race(world.streams.exponential("infrastructure.heir", world.tick, (R, R))[repository], size))
     rows = np.flatnonzero(commons.alive & (commons.repository == repository) & ~commons.federated)
     commons.move(rows[world.streams.record_uniform("infrastructure.migration", commons.key[rows]) < share], heir)

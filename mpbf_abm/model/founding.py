@@ -92,7 +92,7 @@ def founding_faults(p: Parameters, space: MaterialsSpace, ticks: int) -> list[st
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
     R, M, L = p.infrastructure.repositories, p.trainers.count, p.planners.count
-    truth, opens = Truth.of(space), p.commons.concentration > 0 or p.commons.discount > 0
+    truth = Truth.of(space)
     commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
     world = World(
         p=p,
@@ -111,7 +111,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R),
         health_models=np.ones(M),
-        revealed_at=np.full(space.families, DORMANT if opens else FROM_THE_START),
+        revealed_at=np.full(space.families, DORMANT if p.commons.founds else FROM_THE_START),
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
         reference=np.array([np.quantile(y, 0.9) for y in space.by_property(space.property)]),

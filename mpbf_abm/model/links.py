@@ -109,6 +109,10 @@ class Infrastructure:
         """Repositories that answer (R,)."""
         return ~self.down_repositories
 
+    def staying_repositories(self) -> Bool:
+        """Repositories that answer and whose end is not announced (R,)."""
+        return np.asarray(self.working_repositories() & (self.closing_repositories == NEVER))
+
     def working_models(self) -> Bool:
         """Models that are served: up, with enough working repositories (M,)."""
         arrays = self.model_repositories, self.down_repositories, self.down_models

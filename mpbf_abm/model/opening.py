@@ -26,8 +26,7 @@ POINTS = 256  # at so many numbers of choices, evenly spaced
 
 def unfolds(world: World) -> bool:
     """Whether families are founded by choices, or some are dormant still."""
-    c = world.p.commons
-    return c.concentration > 0 or c.discount > 0 or not revealed(world).all()
+    return world.p.commons.founds or not revealed(world).all()
 
 
 def revealed(world: World) -> Bool:

@@ -410,7 +410,8 @@ def horizon_faults(p: Parameters, size: int, ticks: int, room: str = "enlarge sp
 
 def properties_faults(asked: int, space: MaterialsSpace) -> list[str]:
     """Another number of properties than the materials have, where one is asked for: no preset has it."""
-    fits = asked in (space.properties, *(Parameters.preset(name).space.properties for name in PRESETS))
+    of_presets = (changes.get("space.properties", Parameters().space.properties) for changes in PRESETS.values())
+    fits = asked in (space.properties, *of_presets)
     return [] if fits else [f"space.properties = {asked}: the materials have {space.properties}; leave it out"]
 
 

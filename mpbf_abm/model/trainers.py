@@ -13,7 +13,7 @@ from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.feasibility import learn_feasibility
-from mpbf_abm.model.links import NEVER, NONE, choose_links, reached
+from mpbf_abm.model.links import NONE, choose_links, reached
 from mpbf_abm.model.training import (
     begin,
     choose_width,
@@ -77,9 +77,7 @@ def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
     infrastructure, commons = world.infrastructure, world.commons
     clocks = world.clocks("trainer.repository", world.trainers, commons.repositories)[trainers]
     size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
-    weight = size**world.p.infrastructure.preference * (
-        infrastructure.working_repositories() & (infrastructure.closing_repositories == NEVER)
-    )
+    weight = size**world.p.infrastructure.preference * infrastructure.staying_repositories()
     infrastructure.model_repositories[trainers] = choose_links(clocks, weight, infrastructure.providers, keep)
 
 
@@ -89,8 +87,7 @@ def search(world: World) -> None:
     Who has looked for `search_time` ticks links to others in place of those.
     """
     infrastructure, lost = world.infrastructure, world.infrastructure.searching
-    lasting = infrastructure.working_repositories() & (infrastructure.closing_repositories == NEVER)
-    good = reached(infrastructure.model_repositories, lasting)
+    good = reached(infrastructure.model_repositories, infrastructure.staying_repositories())
     lacking = good.sum(axis=1) < max(1, infrastructure.need)
     lost[...] = np.where(lacking, np.where(lost < 0, world.tick, lost), -1)
     found = np.flatnonzero(lacking & (world.tick - lost >= world.p.infrastructure.search_time))

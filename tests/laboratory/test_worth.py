@@ -40,10 +40,7 @@ def constructed(task, rng):
     if isinstance(what, int):
         return {"labels": 0.8 * what, "error": (1.0 + 0.1 * noise**2) * what**-0.2}
     effect = {NONE: 0.15, HALF: 0.02, ONE: 5.0, LOST: 5.01}.get(what, 0.0) + 0.001 * rng.normal()
-    return dict.fromkeys((*KEPT, *OUTCOMES), noise + effect) | {
-        CURVE: -0.05,
-        "records": 3000.0 - 1000.0 * (what == HALF),
-    }
+    return dict.fromkeys(KEPT, noise + effect) | {CURVE: -0.05, "records": 3000.0 - 1000.0 * (what == HALF)}
 
 
 def test_constructed_effects_have_their_verdicts():

@@ -39,7 +39,7 @@ OUTCOMES = {
     "unsteered_share": Outcome(better="less", smallest=0.03),
 }
 ERROR, CURVE = "rmse_centred", "learning_exponent"
-KEPT = ("rmse_centred", "rmse_centred_niche", "found_by_planners_share", CURVE, "records")
+KEPT = (*OUTCOMES, CURVE, "records")
 BASE, ONE = "as it is", "one provider"
 NONE, OWN, HALF = "no pretraining", "encoders from the head's own rows", "half of all labels"
 LOST = "largest repository lost, one provider"
@@ -140,9 +140,7 @@ def measure(setting: Setting, task: tuple[str | int, int]) -> dict[str, float]:
         community.step()
         gains.append(selection(world, world.results).get("value_gain", math.nan))
     seen = observe(world)
-    totals = world.totals
-    unsteered = totals.unsteered / totals.done if totals.done else math.nan
-    return {name: seen[name] for name in KEPT} | {"value_gain": known(gains)[0].value, "unsteered_share": unsteered}
+    return {name: seen[name] for name in KEPT} | {"value_gain": known(gains)[0].value}
 
 
 def first_error(setting: Setting, records: int, seed: int) -> dict[str, float]:
@@ -210,7 +208,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
             a, b = of(base, outcome), of(arm, outcome)
             effect, n = known(b - a)
             word = "identical" if n > 1 and not (b - a).any() else verdict(effect.low, effect.high, judged)
-            findings.append(Finding(f"{arm}: {outcome} ({UNITS.get(outcome, 'share')})", effect, 0.0, n, word))
+            findings.append(Finding(f"{arm}: {outcome} ({UNITS[outcome]})", effect, 0.0, n, word))
             means = [known(x)[0].value for x in (a, b)]
             rows.append((arm, base, outcome, *means, effect.value, effect.low, effect.high, word, n))
     left = left_out(p)
